@@ -1,0 +1,1 @@
+//! What one app tells the others.

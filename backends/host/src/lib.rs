@@ -1,0 +1,1 @@
+//! How apps are started, stopped, configured and watched.

@@ -1,0 +1,1 @@
+//! Double entry: pure rules first, SQL last.

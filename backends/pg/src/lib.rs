@@ -1,0 +1,1 @@
+//! PostgreSQL for the apps: pools, schemas, outbox, a database per test.

@@ -1,0 +1,3 @@
+//! The backend apps in one program.
+
+fn main() {}

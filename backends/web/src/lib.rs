@@ -1,0 +1,1 @@
+//! What every handler speaks: callers, problems, pages, keys, input.

@@ -1,0 +1,1 @@
+//! Who is calling, sealed by the gateway and opened by the backends.

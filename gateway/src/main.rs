@@ -1,0 +1,3 @@
+//! The guarded door: TLS, routes, policies, plugins, upstreams.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Drives a running product.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What a gateway plugin is, sees and answers.

@@ -1,0 +1,1 @@
+//! The plugins that are built into the gateway.
