@@ -1,1 +1,25 @@
 //! What a gateway plugin is, sees and answers.
+//!
+//! A plugin is one file: a [`Plugin`] with its typed configuration. It sees a [`Request`] of plain
+//! `http` types, never the proxy's session, so that it is tested without sockets ([`testing`]) and
+//! runs on any transport.
+//!
+//! Hooks are synchronous first: a hook answers from memory, or says [`Flow::Wait`] and is then
+//! awaited. A route's plugins are compiled once, when the table is loaded, into a [`Chain`] that is
+//! ordered by [`Stage`]: never by a number, never by the order in the file.
+
+mod chain;
+mod env;
+mod kind;
+mod plugin;
+mod reply;
+mod request;
+pub mod testing;
+
+pub use chain::{Chain, Link};
+pub use env::{Clock, Env, Fetch, FetchError, Fetched, SystemClock, Tasks};
+pub use identity::Principal;
+pub use kind::{BuildError, Kind, Registry};
+pub use plugin::{AnyPlugin, Flow, Later, Outcome, Plugin, Stage};
+pub use reply::{Problem, Reply};
+pub use request::{Body, BodyError, Facts, Head, Params, Request, ResponseHead, Seen};

@@ -1,0 +1,125 @@
+use std::any::Any;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+/// What the gateway lends to plugins while they are built and after.
+#[derive(Clone)]
+pub struct Env {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fetches documents: key sets, metadata.
+    pub fetch: Arc<dyn Fetch>,
+    /// Where the cluster's Redis is (`redis://…`), when there is one.
+    pub redis: Option<Arc<str>>,
+    tasks: Arc<dyn Tasks>,
+    base: Arc<Path>,
+    kept: Arc<Mutex<HashMap<String, Weak<dyn Any + Send + Sync>>>>,
+}
+
+/// Tells the time; a test's stands still.
+pub trait Clock: Send + Sync {
+    /// The time of day.
+    fn now(&self) -> SystemTime;
+    /// Time since some fixed moment; never goes back.
+    fn monotonic(&self) -> Duration;
+    /// Seconds since 1970.
+    fn unix(&self) -> i64 {
+        self.now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Runs what a plugin does beside the requests.
+pub trait Tasks: Send + Sync {
+    /// Runs a future until it ends. `gateway check` drops it unrun.
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
+}
+
+/// What [`Fetch::get`] comes to.
+pub type Fetched<'a> = Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + 'a>>;
+
+/// Fetches a document over HTTP, within bounds of time and size, following no redirect.
+pub trait Fetch: Send + Sync {
+    /// Gets the document at `url`, at most `limit` bytes of it.
+    fn get<'a>(&'a self, url: &'a str, limit: usize) -> Fetched<'a>;
+}
+
+/// Why a document was not had; says nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FetchError(pub String);
+
+impl Env {
+    /// Puts together what is lent. Relative paths start at `base`, the route table's folder.
+    pub fn new(
+        base: PathBuf,
+        clock: Arc<dyn Clock>,
+        tasks: Arc<dyn Tasks>,
+        fetch: Arc<dyn Fetch>,
+        redis: Option<Arc<str>>,
+    ) -> Self {
+        Self {
+            clock,
+            fetch,
+            redis,
+            tasks,
+            base: base.into(),
+            kept: Arc::default(),
+        }
+    }
+
+    /// A path as the route table says it.
+    pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.base.join(relative)
+    }
+
+    /// Runs a task beside the requests.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(Box::pin(task));
+    }
+
+    /// The thing of that name which an earlier load of the table made, or a new one: counters and
+    /// keys outlive a reload this way. It lives as long as somebody holds it. The name should say
+    /// all of the configuration that the thing depends on.
+    pub fn keep<T: Any + Send + Sync>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, thing| thing.strong_count() > 0);
+        let known = kept.get(name).and_then(Weak::upgrade);
+        if let Some(thing) = known.and_then(|thing| thing.downcast::<T>().ok()) {
+            return thing;
+        }
+        let thing = Arc::new(make());
+        let weak: Weak<dyn Any + Send + Sync> = Arc::downgrade(&thing) as _;
+        kept.insert(name.to_owned(), weak);
+        thing
+    }
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    start: std::time::Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self {
+            start: std::time::Instant::now(),
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+}

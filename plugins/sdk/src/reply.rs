@@ -1,0 +1,141 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+/// An answer that the gateway makes itself. It meets the response hooks like any other.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers besides `content-type` and `content-length`.
+    pub headers: HeaderMap,
+    /// The plugin that answered; the chain writes it.
+    pub by: &'static str,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Problem(Problem),
+    Empty,
+}
+
+/// A refusal as RFC 9457 has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Stable, for programs: `insufficient_scope`, `rate_limited`, …
+    pub code: &'static str,
+    /// The kind of problem in a few words, the same each time.
+    pub title: &'static str,
+    /// This very case, for people. Never says what an attacker would like to know.
+    pub detail: Option<String>,
+    /// Where in the request the fault is, as `(pointer, what is wrong)`; at most a handful.
+    pub errors: Vec<(String, String)>,
+}
+
+impl Reply {
+    /// A refusal.
+    pub fn problem(status: StatusCode, code: &'static str, title: &'static str) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            by: "",
+            content: Content::Problem(Problem {
+                code,
+                title,
+                detail: None,
+                errors: Vec::new(),
+            }),
+        }
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            by: "",
+            content: Content::Empty,
+        }
+    }
+
+    /// Says more of this very case. Nothing on an answer that is no problem.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        if let Content::Problem(problem) = &mut self.content {
+            problem.detail = Some(detail.into());
+        }
+        self
+    }
+
+    /// Says where in the request the faults are. Nothing on an answer that is no problem.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<(String, String)>) -> Self {
+        if let Content::Problem(problem) = &mut self.content {
+            problem.errors = errors;
+        }
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// The problem, if it is one.
+    pub fn as_problem(&self) -> Option<&Problem> {
+        match &self.content {
+            Content::Problem(problem) => Some(problem),
+            Content::Empty => None,
+        }
+    }
+
+    /// The code of the problem; empty when it is none.
+    pub fn code(&self) -> &'static str {
+        self.as_problem().map_or("", |problem| problem.code)
+    }
+
+    /// Writes the answer out: all its headers, and the body.
+    pub fn render(&self, request_id: &str) -> (HeaderMap, Bytes) {
+        let mut headers = self.headers.clone();
+        let body = match &self.content {
+            Content::Empty => Bytes::new(),
+            Content::Problem(problem) => {
+                headers.insert(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/problem+json"),
+                );
+                headers
+                    .entry(header::CACHE_CONTROL)
+                    .or_insert(HeaderValue::from_static("no-store"));
+                Bytes::from(problem.to_json(self.status, request_id))
+            }
+        };
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        (headers, body)
+    }
+}
+
+impl Problem {
+    fn to_json(&self, status: StatusCode, request_id: &str) -> String {
+        let mut object = serde_json::json!({
+            "type": "about:blank",
+            "title": self.title,
+            "status": status.as_u16(),
+            "code": self.code,
+            "request_id": request_id,
+        });
+        if let Some(detail) = &self.detail {
+            object["detail"] = detail.as_str().into();
+        }
+        if !self.errors.is_empty() {
+            object["errors"] = self
+                .errors
+                .iter()
+                .map(|(at, message)| serde_json::json!({ "pointer": at, "detail": message }))
+                .collect();
+        }
+        object.to_string()
+    }
+}

@@ -1,0 +1,252 @@
+//! Plugins tested without sockets: a scripted request, a stopped clock, a scripted environment.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use identity::Principal;
+
+use crate::{
+    Body, BodyError, Chain, Clock, Env, Facts, Fetch, FetchError, Fetched, Head, Reply, Request,
+    ResponseHead, Seen, Tasks,
+};
+
+/// A request to put before a chain.
+pub struct TestRequest {
+    method: Method,
+    path: String,
+    query: Option<String>,
+    headers: HeaderMap,
+    client: IpAddr,
+    body: Option<Bytes>,
+    /// What becomes known of it.
+    pub facts: Facts,
+}
+
+impl TestRequest {
+    /// A request from 192.0.2.1 to `edge.test`.
+    ///
+    /// # Panics
+    /// When the method is not one.
+    pub fn new(method: &str, target: &str) -> Self {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        Self {
+            method: method.parse().expect("a method"),
+            path: path.to_owned(),
+            query,
+            headers: HeaderMap::new(),
+            client: IpAddr::from([192, 0, 2, 1]),
+            body: None,
+            facts: Facts {
+                route: "test".into(),
+                request_id: "test-request".into(),
+                ..Facts::default()
+            },
+        }
+    }
+
+    /// Adds a header.
+    ///
+    /// # Panics
+    /// When it is not one.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(
+            name.parse::<HeaderName>().expect("a header name"),
+            HeaderValue::from_str(value).expect("a header value"),
+        );
+        self
+    }
+
+    /// Says where it comes from.
+    ///
+    /// # Panics
+    /// When it is no address.
+    #[must_use]
+    pub fn from(mut self, client: &str) -> Self {
+        self.client = client.parse().expect("an address");
+        self
+    }
+
+    /// Gives it a body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Says who is calling, as if a plugin had found it out.
+    #[must_use]
+    pub fn who(mut self, principal: Principal) -> Self {
+        self.facts.principal = Some(Arc::new(principal));
+        self
+    }
+
+    /// Runs every request hook; `Some` is the refusal.
+    pub async fn run(&mut self, chain: &Chain) -> Option<Box<Reply>> {
+        let mut body = self.body.clone().map(Whole);
+        let head = Head {
+            method: &self.method,
+            host: "edge.test",
+            path: &self.path,
+            query: self.query.as_deref(),
+            headers: &self.headers,
+            client: self.client,
+        };
+        let body = body.as_mut().map(|body| body as &mut dyn Body);
+        chain
+            .request(&mut Request::new(head, &mut self.facts, body), |_| true)
+            .await
+    }
+
+    /// Runs the hooks on the head that the upstream gets and returns that head.
+    pub fn upstream(&self, chain: &Chain) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        chain.upstream_request(&self.seen(), &mut headers);
+        headers
+    }
+
+    /// Runs the hooks on an answer's head.
+    pub fn respond(&self, chain: &Chain, mut head: ResponseHead) -> ResponseHead {
+        chain.response(&self.seen(), &mut head);
+        head
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        Seen {
+            head: Head {
+                method: &self.method,
+                host: "edge.test",
+                path: &self.path,
+                query: self.query.as_deref(),
+                headers: &self.headers,
+                client: self.client,
+            },
+            facts: &self.facts,
+        }
+    }
+}
+
+struct Whole(Bytes);
+
+impl Body for Whole {
+    fn read<'a>(
+        &'a mut self,
+        limit: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Bytes, BodyError>> + Send + 'a>> {
+        let answer = if self.0.len() > limit {
+            Err(BodyError::TooLong { limit })
+        } else {
+            Ok(self.0.clone())
+        };
+        Box::pin(async move { answer })
+    }
+}
+
+/// A clock that stands still until it is told otherwise.
+#[derive(Debug, Default)]
+pub struct StoppedClock(Mutex<Duration>);
+
+impl StoppedClock {
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+}
+
+impl Clock for StoppedClock {
+    /// Starts at 2026-01-01T00:00:00Z.
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600) + self.monotonic()
+    }
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Documents by address; any other address fails. Counts what was asked for.
+#[derive(Debug, Default)]
+pub struct ScriptedFetch {
+    documents: Mutex<HashMap<String, Bytes>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl ScriptedFetch {
+    /// Puts a document under an address; `None` takes it away.
+    pub fn set(&self, url: &str, document: Option<&str>) {
+        let mut documents = self
+            .documents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match document {
+            Some(text) => documents.insert(url.to_owned(), Bytes::copy_from_slice(text.as_bytes())),
+            None => documents.remove(url),
+        };
+    }
+
+    /// How many fetches there were.
+    pub fn count(&self) -> usize {
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+}
+
+impl Fetch for ScriptedFetch {
+    fn get<'a>(&'a self, url: &'a str, limit: usize) -> Fetched<'a> {
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(url.to_owned());
+        let documents = self
+            .documents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let answer = match documents.get(url) {
+            Some(document) if document.len() <= limit => Ok(document.clone()),
+            Some(_) => Err(FetchError(format!("longer than {limit} bytes"))),
+            None => Err(FetchError("connection refused".into())),
+        };
+        Box::pin(async move { answer })
+    }
+}
+
+/// What a test's plugins are lent: the parts are kept to be moved by the test.
+pub struct TestEnv {
+    /// The clock.
+    pub clock: Arc<StoppedClock>,
+    /// The documents.
+    pub fetch: Arc<ScriptedFetch>,
+    /// What is lent.
+    pub env: Env,
+}
+
+impl TestEnv {
+    /// Relative paths start at `base`. Tasks are given to `tasks`.
+    pub fn new(base: impl Into<PathBuf>, tasks: Arc<dyn Tasks>) -> Self {
+        let clock = Arc::new(StoppedClock::default());
+        let fetch = Arc::new(ScriptedFetch::default());
+        Self {
+            env: Env::new(base.into(), clock.clone(), tasks, fetch.clone(), None),
+            clock,
+            fetch,
+        }
+    }
+}
+
+/// Runs no task.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoTasks;
+
+impl Tasks for NoTasks {
+    fn spawn(&self, _task: Pin<Box<dyn Future<Output = ()> + Send>>) {}
+}
