@@ -1,0 +1,157 @@
+//! The route table as run: resolved, compiled, immutable. A request holds one `Arc<Plan>` from its
+//! first byte to its access record, so that all phases see one version.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use identity::KeyRing;
+use plugin_sdk::Chain;
+
+use crate::router::Router;
+
+/// Everything that the gateway decides by.
+pub struct Plan {
+    /// Names this version in logs and metrics: the first 12 hex digits of the SHA-256 over its files.
+    pub version: String,
+    /// The sockets, by name.
+    pub listeners: BTreeMap<String, Listener>,
+    /// Where operators and Kubernetes ask; never reachable from outside.
+    pub management: SocketAddr,
+    /// How a caller is told to the upstreams.
+    pub identity: Identity,
+    /// Finds a route.
+    pub router: Router,
+    /// All routes, by id.
+    pub routes: BTreeMap<Arc<str>, Arc<Route>>,
+    /// All upstreams, by name.
+    pub upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
+}
+
+/// A socket that clients reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it is bound.
+    pub bind: SocketAddr,
+    /// The certificate chain and key (PEM files); `None` on a plain listener.
+    pub tls: Option<TlsFiles>,
+    /// Whether HTTP/2 is offered beside HTTP/1.1.
+    pub h2: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// More connections than this wait in the kernel's queue.
+    pub max_connections: usize,
+    /// More connections than this from one address (IPv6: one /64) are closed at once.
+    pub max_connections_per_ip: usize,
+    /// From accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a head to its last.
+    pub header_timeout: Duration,
+    /// Between two requests on a connection.
+    pub idle_timeout: Duration,
+    /// The largest head, in bytes.
+    pub max_header: usize,
+}
+
+/// Where a listener's certificate lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain, leaf first.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// An address block (RFC 4632).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Its first address.
+    pub address: std::net::IpAddr,
+    /// How many leading bits count.
+    pub prefix: u8,
+}
+
+/// How a caller is told to the upstreams.
+pub struct Identity {
+    /// The keys of the seal.
+    pub keys: Arc<KeyRing>,
+    /// How long a sealed statement is valid, in seconds; at most [`identity::MAX_TTL_S`].
+    pub ttl_s: i64,
+    /// Plain copies of parts of it, for services that only log them.
+    pub plain: Vec<(HeaderName, Claim)>,
+}
+
+/// A part of the identity that may be copied into a plain header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// The subject.
+    Sub,
+    /// The roles, comma-separated.
+    Roles,
+    /// The session's id.
+    Sid,
+}
+
+/// A route, ready to run.
+pub struct Route {
+    /// Its id: the label in metrics, logs and statements.
+    pub id: Arc<str>,
+    /// Where requests go.
+    pub upstream: Arc<Upstream>,
+    /// What they meet on the way.
+    pub chain: Chain,
+    /// Whether somebody must be known once the chain has run its `Identify` stage.
+    pub authenticated: bool,
+    /// From the head's last byte to the answer's first.
+    pub timeout: Duration,
+    /// The largest body, in bytes.
+    pub max_body: u64,
+    /// How many more attempts follow when no connection could be made.
+    pub connect_retries: u32,
+    /// How answers are kept.
+    pub cache: Option<Arc<CachePolicy>>,
+    /// Whether `Upgrade: websocket` is let through.
+    pub websocket: bool,
+    /// The methods it takes, for `Allow`; empty means any.
+    pub methods: Vec<Method>,
+}
+
+/// Addresses that serve the same thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name: the audience of the statements sealed for it.
+    pub name: Arc<str>,
+    /// `host:port` each; names are resolved in the background.
+    pub targets: Vec<String>,
+    /// For a TCP connect.
+    pub connect_timeout: Duration,
+    /// How health is asked for.
+    pub health: Option<Health>,
+}
+
+/// A periodic question whether a target lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The path asked for; 2xx means yes.
+    pub path: String,
+    /// Between two questions.
+    pub every: Duration,
+}
+
+/// How a route's answers are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachePolicy {
+    /// Its name in the route table.
+    pub name: Arc<str>,
+    /// How long an answer is fresh, when the upstream does not say.
+    pub ttl: Duration,
+    /// How long a stale answer may be served while one request fetches a new one.
+    pub stale: Duration,
+    /// Request headers that the answer depends on, in lower case.
+    pub vary: Vec<HeaderName>,
+    /// The most bytes that all answers under this policy may take.
+    pub max_size: u64,
+}
