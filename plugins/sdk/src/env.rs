@@ -16,6 +16,7 @@ pub struct Env {
     pub fetch: Arc<dyn Fetch>,
     /// Where the cluster's Redis is (`redis://…`), when there is one.
     pub redis: Option<Arc<str>>,
+    name: Arc<str>,
     tasks: Arc<dyn Tasks>,
     base: Arc<Path>,
     kept: Arc<Mutex<HashMap<String, Weak<dyn Any + Send + Sync>>>>,
@@ -68,10 +69,26 @@ impl Env {
             clock,
             fetch,
             redis,
+            name: Arc::from(""),
             tasks,
             base: base.into(),
             kept: Arc::default(),
         }
+    }
+
+    /// The same, lent to the plugin that the route table knows under this name: two limits that
+    /// are written alike count apart, and each finds its counters again after a reload.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Self {
+        Self {
+            name: name.into(),
+            ..self.clone()
+        }
+    }
+
+    /// What the route table calls the plugin that is being built: `limits.login`.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A path as the route table says it.

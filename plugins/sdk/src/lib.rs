@@ -11,6 +11,7 @@
 mod chain;
 mod env;
 mod kind;
+mod period;
 mod plugin;
 mod reply;
 mod request;
@@ -20,6 +21,7 @@ pub use chain::{Chain, Link};
 pub use env::{Clock, Env, Fetch, FetchError, Fetched, SystemClock, Tasks};
 pub use identity::Principal;
 pub use kind::{BuildError, Kind, Registry};
+pub use period::{Period, PeriodError};
 pub use plugin::{AnyPlugin, Flow, Later, Outcome, Plugin, Stage};
 pub use reply::{Problem, Reply};
 pub use request::{Body, BodyError, Facts, Head, Params, Request, ResponseHead, Seen};
