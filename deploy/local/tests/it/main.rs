@@ -1,4 +1,5 @@
 //! The local stack from outside: real servers, real files.
 
+mod inbox;
 mod postgres;
 mod redis;
