@@ -1,0 +1,121 @@
+//! Secrets, written by reference.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+/// A secret of the configuration: `$file:PATH` (relative to the configuration file) or
+/// `$env:NAME`, read when the configuration is. A literal is refused; nothing prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A secret that a test or a program already holds.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, without the line end that editors leave in files. For where it is used and
+    /// nowhere else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let reference = String::deserialize(deserializer)?;
+        resolve(&reference).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// 32 random bytes, written like a [`Secret`] that holds 64 hex digits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// A key that a test or a program already holds.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes. For where they are used and nowhere else.
+    pub fn reveal(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            let digits = &text[index * 2..index * 2 + 2];
+            if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return None;
+            }
+            *byte = u8::from_str_radix(digits, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let secret = Secret::deserialize(deserializer)?;
+        Self::parse(secret.reveal()).ok_or_else(|| {
+            D::Error::custom("not a key: expected 64 hex digits (`openssl rand -hex 32`)")
+        })
+    }
+}
+
+thread_local! {
+    /// Where `$file:` starts from while a configuration is read: serde hands nothing down.
+    static BASE: RefCell<PathBuf> = RefCell::default();
+}
+
+/// Runs `read` with `$file:` references relative to `base`.
+pub(crate) fn relative_to<T>(base: &Path, read: impl FnOnce() -> T) -> T {
+    let before = BASE.replace(base.to_owned());
+    let result = read();
+    BASE.set(before);
+    result
+}
+
+fn resolve(reference: &str) -> Result<String, String> {
+    let text = if let Some(path) = reference.strip_prefix("$file:") {
+        let path = BASE.with_borrow(|base| base.join(path));
+        std::fs::read_to_string(&path)
+            .map_err(|error| format!("reading the secret {}: {error}", path.display()))?
+    } else if let Some(name) = reference.strip_prefix("$env:") {
+        std::env::var(name).map_err(|_| {
+            format!("the environment variable {name}, which holds the secret, is not set")
+        })?
+    } else {
+        // The literal is not repeated: it may be a real secret.
+        return Err(
+            "a secret stands in the file itself; write \"$file:PATH\" or \"$env:NAME\" \
+             and keep it there"
+                .to_owned(),
+        );
+    };
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(format!("the secret behind {reference} is empty"));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,7 @@
+-- What this app has already done about events: a redelivery finds its row and does nothing.
+create table {schema}.inbox (
+    event_id uuid not null,
+    consumer text not null,
+    handled_at timestamptz not null default now(),
+    constraint inbox_pkey primary key (event_id, consumer)
+);

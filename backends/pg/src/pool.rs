@@ -1,0 +1,123 @@
+//! Pools: bounded, with a deadline on everything.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+/// How an app may use its database.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The most connections that a process opens to one database.
+    pub max_connections: u32,
+    /// How long a request waits for a connection before it is answered 503.
+    pub acquire_timeout: Duration,
+    /// The longest that one statement may run.
+    pub statement_timeout: Duration,
+    /// The longest that a statement waits for somebody's lock.
+    pub lock_timeout: Duration,
+    /// Whether PgBouncer stands in between in transaction mode. The two timeouts above are then
+    /// not sent (it refuses them as startup options): give them to the role
+    /// (`alter role … set statement_timeout = '5s'`). PgBouncer needs `max_prepared_statements`.
+    pub pgbouncer: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_connections: 10,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(2),
+            pgbouncer: false,
+        }
+    }
+}
+
+/// The database URL was refused. Does not show it: it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[error("not a database URL: expected postgres://user:password@host:port/database")]
+pub struct UrlError;
+
+/// A pool that connects when first asked to, and again after an outage.
+pub fn lazy(url: &str, settings: &Settings) -> Result<PgPool, UrlError> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(UrlError);
+    }
+    let mut options = PgConnectOptions::from_str(url)
+        .map_err(|_| UrlError)?
+        .application_name("vorota");
+    if !settings.pgbouncer {
+        options = options.options([
+            ("statement_timeout", millis(settings.statement_timeout)),
+            ("lock_timeout", millis(settings.lock_timeout)),
+        ]);
+    }
+    Ok(PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.acquire_timeout)
+        // A round trip before each use would cost more than the rare request that meets a
+        // connection which died since: that one is answered 503, once.
+        .test_before_acquire(true)
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(1_800))
+        .connect_lazy_with(options))
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// Waits until the database answers, for at most `patience`. The error is the last one met.
+pub async fn wait(pool: &PgPool, patience: Duration) -> Result<(), sqlx::Error> {
+    let give_up = tokio::time::Instant::now() + patience;
+    loop {
+        let options = pool.connect_options();
+        // A connection of its own: the pool would say "timed out" where this says why.
+        let error = match tokio::time::timeout_at(give_up, connect(&options)).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(sqlx::Error::PoolTimedOut),
+        };
+        if tokio::time::Instant::now() + RETRY >= give_up {
+            return Err(error);
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+const RETRY: Duration = Duration::from_millis(250);
+
+async fn connect(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    use sqlx::{ConnectOptions, Connection};
+    options.connect().await?.close().await
+}
+
+/// Whether the database answers within a second.
+pub async fn answers(pool: &PgPool) -> bool {
+    let ask = sqlx::query("select 1").execute(pool);
+    matches!(
+        tokio::time::timeout(Duration::from_secs(1), ask).await,
+        Ok(Ok(_))
+    )
+}
+
+/// Whether an error says that the database is away or overloaded, so that the same request may
+/// well succeed in a moment; not that the statement was wrong.
+pub fn outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // 08 connection, 53 out of resources, 57 shut down or cancelled by a timeout,
+            // 55P03 a lock was not to be had, 25006 a replica that is not the primary yet.
+            ["08", "53", "57", "55P03", "25006"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
+        _ => false,
+    }
+}
