@@ -1,1 +1,13 @@
-//! How apps are started, stopped, configured and watched.
+//! The guarded door: TLS, routes, policies, plugins, upstreams.
+//!
+//! The modules stand in reading order. First the route table, from the file to what decides; then
+//! a request's way, from the socket to the access record.
+
+// The route table.
+pub mod finding;
+pub mod plan;
+
+// A request's way.
+pub mod decide;
+pub mod path;
+pub mod router;

@@ -1,17 +1,21 @@
 //! The route table as run: resolved, compiled, immutable. A request holds one `Arc<Plan>` from its
 //! first byte to its access record, so that all phases see one version.
 
+mod load;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::HeaderName;
 use identity::KeyRing;
 use plugin_sdk::Chain;
 
-use crate::router::Router;
+use crate::router::{Match, Router};
+
+pub use load::{Loaded, load};
 
 /// Everything that the gateway decides by.
 pub struct Plan {
@@ -24,9 +28,11 @@ pub struct Plan {
     /// How a caller is told to the upstreams.
     pub identity: Identity,
     /// Finds a route.
-    pub router: Router,
+    pub router: Router<Arc<Route>>,
     /// All routes, by id.
     pub routes: BTreeMap<Arc<str>, Arc<Route>>,
+    /// What answers meet that belong to no route.
+    pub default_chain: Chain,
     /// All upstreams, by name.
     pub upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
 }
@@ -115,8 +121,8 @@ pub struct Route {
     pub cache: Option<Arc<CachePolicy>>,
     /// Whether `Upgrade: websocket` is let through.
     pub websocket: bool,
-    /// The methods it takes, for `Allow`; empty means any.
-    pub methods: Vec<Method>,
+    /// Which requests it takes.
+    pub rule: Match,
 }
 
 /// Addresses that serve the same thing.
