@@ -1,1 +1,19 @@
-//! What every handler speaks: callers, problems, pages, keys, input.
+//! What every handler speaks: how it is guarded, who calls, what comes in, how lists are paged and
+//! how all of it fails.
+
+mod caller;
+mod document;
+mod guard;
+mod idempotency;
+mod input;
+pub mod page;
+mod problem;
+mod request;
+
+pub use caller::Caller;
+pub use document::document;
+pub use guard::guarded;
+pub use idempotency::{Fingerprint, IdempotencyKey};
+pub use input::{Input, MAX_BODY_BYTES};
+pub use problem::{MEDIA_TYPE, Problem};
+pub use request::request_id;
