@@ -1,1 +1,35 @@
 //! Double entry: pure rules first, SQL last.
+//!
+//! Money never appears or disappears here: each transfer takes from one account what it gives to another,
+//! both in one currency and in one row of an append-only journal, together with both balances after it.
+//! In reading order:
+//!
+//! - [`Currency`], [`Amount`]: what may be moved; read once at the door, good ever after
+//! - [`Balance`], [`Balances`]: what an account holds
+//! - [`evaluate`]: the rules, without I/O: transfers in order, each with its own result
+//! - [`Claim`], [`Answer`]: one effect and one answer for each `Idempotency-Key`
+//! - [`post`]: lock, look up, evaluate, write: a batch in one commit
+//! - [`Proof`]: the books, checked against themselves
+
+mod account;
+mod amount;
+mod currency;
+mod idem;
+mod journal;
+mod posting;
+mod reconcile;
+mod store;
+
+pub use account::{AccountId, Balance, Balances, Kind, open_account};
+pub use amount::{Amount, AmountError, WrittenAmount};
+pub use currency::Currency;
+pub use idem::{Answer, Claim};
+pub use journal::{
+    Code, OpeningError, Order, Outcome, Posted, Verdict, forget_answers, make_partitions,
+    open_balance, post,
+};
+pub use posting::{Leg, Refusal, Transfer, evaluate};
+pub use reconcile::{Invariant, Proof, reconcile};
+
+/// Schema `ledger`: run by each app that posts, into its own database; twice is harmless.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -1,0 +1,65 @@
+//! The proof: the books, checked against themselves.
+
+mod store;
+
+use sqlx::PgPool;
+
+/// What must hold in the books at each moment, whatever happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invariant {
+    /// I1: the balances of each currency sum to zero, since all money came from an equity account.
+    SumIsZero,
+    /// I2: an account's balance, version and currency are those of its legs.
+    BalanceIsLegs,
+    /// I3: each leg's balance after is the one before it plus the leg.
+    ChainHolds,
+    /// I4: nobody has less available than the floor, unless allowed.
+    Covered,
+    /// I5: an entry belongs to one `Idempotency-Key` at most, and each key's entry is there.
+    OneEffect,
+}
+
+impl Invariant {
+    /// Each of them, I1 to I5.
+    pub const ALL: [Invariant; 5] = [
+        Self::SumIsZero,
+        Self::BalanceIsLegs,
+        Self::ChainHolds,
+        Self::Covered,
+        Self::OneEffect,
+    ];
+
+    /// As metrics and logs name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SumIsZero => "sum_is_zero",
+            Self::BalanceIsLegs => "balance_is_legs",
+            Self::ChainHolds => "chain_holds",
+            Self::Covered => "covered",
+            Self::OneEffect => "one_effect",
+        }
+    }
+}
+
+/// How often each invariant was found broken, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof([i64; 5]);
+
+impl Proof {
+    /// How many currencies, accounts, legs or entries break it; must be 0.
+    pub fn violations(&self, invariant: Invariant) -> i64 {
+        self.0[invariant as usize]
+    }
+
+    /// Whether the books are in order.
+    pub fn holds(&self) -> bool {
+        self.0 == [0; 5]
+    }
+}
+
+/// Reads the whole journal, in one snapshot, while posting goes on.
+///
+/// Its time grows with the journal, so it belongs into a job, never into a request.
+pub async fn reconcile(pool: &PgPool) -> Result<Proof, sqlx::Error> {
+    store::violations(pool).await.map(Proof)
+}

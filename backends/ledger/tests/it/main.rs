@@ -1,0 +1,8 @@
+//! The ledger on a real PostgreSQL: each test in a database of its own.
+
+mod books;
+mod concurrency;
+mod idempotency;
+mod journal;
+mod model;
+mod proof;
