@@ -58,6 +58,8 @@ pub struct Listener {
     pub header_timeout: Duration,
     /// Between two requests on a connection.
     pub idle_timeout: Duration,
+    /// Between two reads or two writes of a body.
+    pub stall_timeout: Duration,
     /// The largest head, in bytes.
     pub max_header: usize,
 }
