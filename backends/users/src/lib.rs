@@ -1,1 +1,172 @@
 //! Registration, sign-in, tokens.
+//!
+//! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`] →
+//! [`session`] → [`me`]. Beneath them: [`email`], [`password`], [`code`] and [`key`] are what comes
+//! in and what it is worth; [`token`] and [`jwks`] what others believe; [`account`] who there is;
+//! [`audit`] what happened. [`demo`] and [`sweep`] keep house.
+
+mod account;
+mod audit;
+mod code;
+mod demo;
+mod email;
+mod jwks;
+mod key;
+mod login;
+mod me;
+mod password;
+mod register;
+mod session;
+mod sweep;
+mod token;
+mod verify;
+
+use std::{num::NonZero, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    http::{HeaderValue, header},
+    middleware,
+    response::Response,
+    routing,
+};
+use host::{Clock, DemoPerson, Host, Job, Parts, Secret};
+use serde::Deserialize;
+use sqlx::{PgPool, migrate::Migrator};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The app's schema in its database.
+const SCHEMA: &str = "users";
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The app `users`.
+pub struct Users;
+
+/// `apps.users.settings` of backend.yaml.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who issues the tokens: the `iss` claim, as the gateway expects it.
+    pub issuer: String,
+    /// Whom they are for: the `aud` claim, as the gateway expects it.
+    pub audience: String,
+    /// Ed25519 keys in PKCS#8 PEM. The first signs; those after it are only published: put a new
+    /// key behind the old one first, and in front of it after the gateway's caches have turned.
+    pub token_key: Secret,
+    /// Makes the successors of refresh tokens and seals codes. A new one voids the codes that are
+    /// on their way, and nothing else.
+    pub refresh_key: host::Key,
+    /// Passwords hashed at a time, each in 19 MiB; as many as there are processors unless said.
+    #[serde(default)]
+    pub hash_slots: Option<NonZero<usize>>,
+    /// Passwords that may wait to be hashed. Who comes later is asked to try again (503). A hash
+    /// takes some 20 ms, so 64 waiting on two slots wait for two thirds of a second.
+    #[serde(default = "default_hash_queue")]
+    pub hash_queue: usize,
+}
+
+fn default_hash_queue() -> usize {
+    64
+}
+
+/// What the stories share.
+struct App {
+    pool: PgPool,
+    clock: Clock,
+    passwords: password::Hasher,
+    codes: code::CodeSeal,
+    tokens: token::TokenSigner,
+    refresh_key: key::Key,
+    jwks: jwks::JwksDocument,
+}
+
+impl host::App for Users {
+    const NAME: &'static str = SCHEMA;
+
+    type Config = Config;
+
+    fn migrations() -> &'static Migrator {
+        &MIGRATIONS
+    }
+
+    fn openapi() -> utoipa::openapi::OpenApi {
+        web::document(Self::NAME, routes())
+    }
+
+    async fn build(config: Config, host: &Host) -> anyhow::Result<Parts> {
+        let app = Arc::new(App::new(config, host)?);
+        Ok(Parts {
+            routes: web::guarded(Self::NAME, routes().with_state(app.clone()), host),
+            private: axum::Router::new()
+                .route("/.well-known/jwks.json", routing::get(jwks::jwks))
+                .with_state(app.clone()),
+            consumers: Vec::new(),
+            outbox: Some(SCHEMA),
+            jobs: vec![sweeping(app)],
+        })
+    }
+
+    async fn demo(pool: &PgPool, people: &mut Vec<DemoPerson>) -> anyhow::Result<()> {
+        demo::arrange(pool, people).await
+    }
+}
+
+impl App {
+    fn new(config: Config, host: &Host) -> anyhow::Result<Self> {
+        let key = key::Key::from_bytes(config.refresh_key.reveal());
+        let mut token_keys =
+            token::read_keys(config.token_key.reveal()).context("reading `token_key`")?;
+        let jwks = jwks::JwksDocument::new(&token_keys);
+        let signing_key = token_keys.swap_remove(0);
+        let slots = config
+            .hash_slots
+            .or_else(|| std::thread::available_parallelism().ok());
+        let passwords = password::Hasher::new(slots.map_or(1, NonZero::get), config.hash_queue)?;
+        host.registry().register(Box::new(passwords.refusals()))?;
+        Ok(Self {
+            pool: host.pool().clone(),
+            clock: host.clock(),
+            passwords,
+            codes: code::CodeSeal::new(key.derive("verification code")),
+            tokens: token::TokenSigner::new(signing_key, config.issuer, config.audience),
+            refresh_key: key.derive("refresh token"),
+            jwks,
+        })
+    }
+}
+
+/// Every path and who answers it.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    let personal = OpenApiRouter::new()
+        .routes(routes!(register::register))
+        .routes(routes!(verify::verify))
+        .routes(routes!(verify::resend))
+        .routes(routes!(login::login))
+        .routes(routes!(session::refresh))
+        .routes(routes!(session::logout))
+        .routes(routes!(me::me))
+        .layer(middleware::map_response(never_stored));
+    OpenApiRouter::new()
+        .routes(routes!(jwks::jwks))
+        .merge(personal)
+}
+
+/// Answers with tokens, flows and personal data in them are nobody's to keep, refusals included.
+async fn never_stored(mut answer: Response) -> Response {
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+fn sweeping(app: Arc<App>) -> Job {
+    Job {
+        name: "sweep",
+        every: Duration::from_secs(10 * 60),
+        run: Arc::new(move || {
+            let app = app.clone();
+            Box::pin(async move { Ok(sweep::sweep(&app.pool, app.clock.now()).await?) })
+        }),
+    }
+}

@@ -1,0 +1,36 @@
+//! What happened to accounts. A row is written in the commit of the act, so neither can be without
+//! the other; the table refuses every change (`migrations/0004_audit.sql`).
+
+mod store;
+
+pub(crate) use store::record;
+
+/// What can happen. The names are kept for ever: people search for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    /// An address was proven and its account begun.
+    Verified,
+    /// Somebody signed in.
+    SignedIn,
+    /// Somebody failed to sign in.
+    SignInRefused,
+    /// Somebody ended their session.
+    SignedOut,
+    /// A spent refresh token came back: two parties hold the family, so it was ended.
+    TokenReused,
+    /// `backend demo` made or changed an account.
+    DemoArranged,
+}
+
+impl Act {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "user.verified",
+            Self::SignedIn => "session.begun",
+            Self::SignInRefused => "session.refused",
+            Self::SignedOut => "session.ended",
+            Self::TokenReused => "session.token_reused",
+            Self::DemoArranged => "user.demo_arranged",
+        }
+    }
+}
