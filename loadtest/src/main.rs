@@ -1,3 +1,27 @@
-//! Drives a running product.
+//! Drives a running product. So far it weighs the gateway's work beside nginx's: `make bench`.
+//!
+//! The journeys through the whole product are in `tests/journeys`, the house rules in `tests/tidy`.
 
-fn main() {}
+mod bench;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(about)]
+enum Verb {
+    /// Tells what a request costs the gateway, beside what nginx takes to pass it on.
+    Bench {
+        /// How often each contender is measured; the cheapest round counts.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// How long a round takes, per contender.
+        #[arg(long, default_value_t = 3)]
+        seconds: u32,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Verb::parse() {
+        Verb::Bench { rounds, seconds } => bench::run(rounds, seconds),
+    }
+}
