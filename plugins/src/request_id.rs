@@ -77,3 +77,70 @@ fn is_well_formed(id: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use plugin_sdk::Chain;
+    use plugin_sdk::testing::{self, TestEnv, TestRequest, at_once};
+    use serde_json::json;
+
+    use super::*;
+
+    fn chain(accept_inbound: bool) -> Chain {
+        let config = json!({ "accept_inbound": accept_inbound });
+        testing::chain::<Plugin>(config, &TestEnv::default().env).expect("builds")
+    }
+
+    /// The id that a request with this header goes on with; the gateway's own is `test-request`.
+    fn check(accept_inbound: bool, inbound: &str) -> String {
+        let mut request = TestRequest::new("GET", "/").header("x-request-id", inbound);
+        let refusal = at_once(request.run(&chain(accept_inbound)));
+        assert!(refusal.is_none(), "an id is no reason to refuse");
+        request.facts.request_id
+    }
+
+    #[test]
+    fn a_callers_id_is_kept_only_where_callers_are_believed() {
+        assert_eq!(check(true, "abc-123"), "abc-123");
+        assert_eq!(check(false, "abc-123"), "test-request");
+    }
+
+    #[test]
+    fn an_id_is_a_word() {
+        for word in ["a", "0192f0c1-7d3e-7a10-9d7c-0242ac120002", "A.b_c-9", &"x".repeat(64)] {
+            assert_eq!(check(true, word), word);
+        }
+        for odd in ["", "a b", "a;b", "a/b", "${jndi:x}", "\t", "\"", &"x".repeat(65)] {
+            assert_eq!(check(true, odd), "test-request", "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_ids_none_is_believed() {
+        let mut request = TestRequest::new("GET", "/")
+            .header("x-request-id", "one")
+            .header("x-request-id", "two");
+        at_once(request.run(&chain(true)));
+        assert_eq!(request.facts.request_id, "test-request");
+    }
+
+    #[test]
+    fn upstream_and_answer_carry_one_id() {
+        let chain = chain(false);
+        let request = TestRequest::new("GET", "/")
+            .header("x-request-id", "from-the-client")
+            .header("x-request-id", "twice");
+        let sent = request.upstream(&chain);
+        assert_eq!(ids(&sent), ["test-request"]);
+
+        let mut head = ResponseHead::default();
+        head.headers
+            .insert(HEADER, HeaderValue::from_static("from-the-upstream"));
+        let answered = request.respond(&chain, head);
+        assert_eq!(ids(&answered.headers), ["test-request"]);
+    }
+
+    fn ids(headers: &HeaderMap) -> Vec<&HeaderValue> {
+        headers.get_all(HEADER).iter().collect()
+    }
+}

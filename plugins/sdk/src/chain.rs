@@ -109,3 +109,6 @@ async fn wait(link: &Link, request: &mut Request<'_>) -> Option<Flow> {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,3 +140,36 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::TestEnv;
+
+    #[test]
+    fn a_kept_thing_outlives_a_reload_and_not_its_last_holder() {
+        let env = TestEnv::default().env;
+        let first = env.keep("count of login", || 1_u32);
+        let again = env.named("limits.login").keep("count of login", || 2_u32);
+        assert_eq!((*first, *again), (1, 1));
+        drop((first, again));
+        assert_eq!(*env.keep("count of login", || 3_u32), 3);
+    }
+
+    #[test]
+    fn two_types_under_one_name_do_not_meet() {
+        let env = TestEnv::default().env;
+        let number = env.keep("thing", || 1_u32);
+        let text = env.keep("thing", || "one".to_owned());
+        assert_eq!((*number, text.as_str()), (1, "one"));
+    }
+
+    #[test]
+    fn a_named_env_lends_the_same_things() {
+        let lent = TestEnv::default();
+        let named = lent.env.named("limits.login");
+        lent.clock.advance(std::time::Duration::from_secs(5));
+        assert_eq!(named.name(), "limits.login");
+        assert_eq!(named.clock.monotonic().as_secs(), 5);
+        assert_eq!(lent.env.name(), "");
+    }
+}

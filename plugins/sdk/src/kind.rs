@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use serde_path_to_error::Segment;
+
 use crate::{AnyPlugin, Env, Plugin, Stage};
 
 /// A kind of plugin that the gateway knows, made by [`Kind::of`].
@@ -86,11 +88,71 @@ fn build<P: Plugin>(
         at: error
             .path()
             .iter()
-            .map(ToString::to_string)
-            .filter(|step| step != "?")
+            .filter_map(|step| match step {
+                Segment::Seq { index } => Some(index.to_string()),
+                Segment::Map { key } => Some(key.clone()),
+                Segment::Enum { variant } => Some(variant.clone()),
+                Segment::Unknown => None,
+            })
             .collect(),
         message: error.inner().to_string(),
         hint: None,
     })?;
     Ok(Arc::new(P::build(config, env)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::TestEnv;
+
+    #[derive(serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Config {
+        /// How many.
+        sides: Vec<u8>,
+    }
+
+    struct Dice;
+
+    impl Plugin for Dice {
+        const NAME: &'static str = "dice";
+        const STAGE: Stage = Stage::Edge;
+        type Config = Config;
+
+        fn build(config: Config, _env: &Env) -> Result<Self, BuildError> {
+            match config.sides.iter().position(|sides| *sides < 2) {
+                None => Ok(Self),
+                Some(at) => {
+                    Err(BuildError::new(&format!("sides.{at}"), "too few sides")
+                        .hint("a coin has two"))
+                }
+            }
+        }
+    }
+
+    fn refusal(config: serde_json::Value) -> BuildError {
+        let built = Kind::of::<Dice>().build(config, &TestEnv::default().env);
+        built.map(|_| ()).expect_err("a refusal")
+    }
+
+    #[test]
+    fn a_fault_is_located_by_serde_or_by_the_plugin() {
+        let error = refusal(json!({ "sides": [6, "six"] }));
+        assert_eq!(error.at, ["sides", "1"]);
+        let error = refusal(json!({ "sides": [6, 1] }));
+        assert_eq!(error.at, ["sides", "1"]);
+        assert_eq!(error.hint.as_deref(), Some("a coin has two"));
+        let error = refusal(json!({ "sides": [], "side": 1 }));
+        assert_eq!(error.to_string(), "unknown field `side`, expected `sides`");
+    }
+
+    #[test]
+    fn the_schema_knows_the_fields_and_no_other() {
+        let schema = Kind::of::<Dice>().schema().to_value();
+        assert_eq!(schema["properties"]["sides"]["description"], "How many.");
+        assert_eq!(schema["additionalProperties"], false);
+    }
 }

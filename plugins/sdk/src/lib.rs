@@ -10,6 +10,7 @@
 
 mod chain;
 mod env;
+mod json;
 mod kind;
 mod period;
 mod plugin;
@@ -20,6 +21,7 @@ pub mod testing;
 pub use chain::{Chain, Link};
 pub use env::{Clock, Env, Fetch, FetchError, Fetched, SystemClock, Tasks};
 pub use identity::Principal;
+pub use json::parse_json;
 pub use kind::{BuildError, Kind, Registry};
 pub use period::{Period, PeriodError};
 pub use plugin::{AnyPlugin, Flow, Later, Outcome, Plugin, Stage};

@@ -48,6 +48,16 @@ impl Reply {
         }
     }
 
+    /// 401: who is calling is not known, and the request needs it.
+    pub fn unauthenticated() -> Self {
+        Self::problem(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "Who is calling is not known",
+        )
+        .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
         Self {
@@ -137,5 +147,45 @@ impl Problem {
                 .collect();
         }
         object.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_written_as_rfc_9457_has_it() {
+        let reply = Reply::problem(StatusCode::BAD_REQUEST, "bad_body", "The body is wrong")
+            .detail("see \"errors\"")
+            .errors(vec![("/amount".into(), "is no number".into())]);
+        let (headers, body) = reply.render("r1");
+        assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+        assert_eq!(
+            headers[header::CONTENT_LENGTH],
+            body.len().to_string().as_str()
+        );
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "about:blank",
+                "title": "The body is wrong",
+                "status": 400,
+                "code": "bad_body",
+                "request_id": "r1",
+                "detail": "see \"errors\"",
+                "errors": [{ "pointer": "/amount", "detail": "is no number" }],
+            })
+        );
+    }
+
+    #[test]
+    fn an_empty_answer_has_no_type() {
+        let (headers, body) = Reply::empty(StatusCode::NO_CONTENT).render("r1");
+        assert!(body.is_empty());
+        assert!(!headers.contains_key(header::CONTENT_TYPE));
+        assert_eq!(headers[header::CONTENT_LENGTH], "0");
     }
 }

@@ -12,9 +12,29 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use identity::Principal;
 
 use crate::{
-    Body, BodyError, Chain, Clock, Env, Facts, Fetch, FetchError, Fetched, Head, Reply, Request,
-    ResponseHead, Seen, Tasks,
+    Body, BodyError, BuildError, Chain, Clock, Env, Facts, Fetch, FetchError, Fetched, Head, Kind,
+    Link, Plugin, Reply, Request, ResponseHead, Seen, Stage, Tasks,
 };
+
+/// A chain of one plugin, built as the gateway builds it: from what a file says.
+pub fn chain<P: Plugin>(config: serde_json::Value, env: &Env) -> Result<Chain, BuildError> {
+    let plugin = Kind::of::<P>().build(config, env)?;
+    let name = P::NAME.into();
+    Ok(Chain::new(vec![Link { name, plugin }]))
+}
+
+/// What a future comes to that has nothing to wait for: most hooks answer from memory, and their
+/// tests need no runtime.
+///
+/// # Panics
+/// When it does wait.
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("the future waits"),
+    }
+}
 
 /// A request to put before a chain.
 pub struct TestRequest {
@@ -92,6 +112,15 @@ impl TestRequest {
 
     /// Runs every request hook; `Some` is the refusal.
     pub async fn run(&mut self, chain: &Chain) -> Option<Box<Reply>> {
+        self.run_stages(chain, |_| true).await
+    }
+
+    /// Runs the request hooks of some stages; `Some` is the refusal.
+    pub async fn run_stages(
+        &mut self,
+        chain: &Chain,
+        stages: impl Fn(Stage) -> bool,
+    ) -> Option<Box<Reply>> {
         let mut body = self.body.clone().map(Whole);
         let head = Head {
             method: &self.method,
@@ -103,7 +132,7 @@ impl TestRequest {
         };
         let body = body.as_mut().map(|body| body as &mut dyn Body);
         chain
-            .request(&mut Request::new(head, &mut self.facts, body), |_| true)
+            .request(&mut Request::new(head, &mut self.facts, body), stages)
             .await
     }
 
@@ -240,6 +269,13 @@ impl TestEnv {
             clock,
             fetch,
         }
+    }
+}
+
+impl Default for TestEnv {
+    /// For plugins that read no file and run no task.
+    fn default() -> Self {
+        Self::new("", Arc::new(NoTasks))
     }
 }
 

@@ -1,0 +1,190 @@
+use std::sync::Mutex;
+
+use http::HeaderValue;
+
+use super::*;
+use crate::testing::{TestRequest, at_once};
+use crate::{BuildError, Env, Later, Plugin};
+
+/// What a probe does when a request reaches it.
+#[derive(Clone, Copy, PartialEq)]
+enum Act {
+    Pass,
+    Refuse,
+    Panic,
+    WaitThenPass,
+    WaitThenRefuse,
+    WaitThenPanic,
+    WaitForEver,
+}
+
+/// Writes down when it was reached.
+struct Probe {
+    name: &'static str,
+    stage: Stage,
+    act: Act,
+    diary: Arc<Mutex<Vec<String>>>,
+}
+
+impl Probe {
+    fn note(&self, hook: &str) {
+        let line = format!("{} {hook}", self.name);
+        self.diary.lock().expect("the diary").push(line);
+    }
+}
+
+impl Plugin for Probe {
+    const NAME: &'static str = "probe";
+    const STAGE: Stage = Stage::Observe;
+    type Config = ();
+
+    fn build(_config: (), _env: &Env) -> Result<Self, BuildError> {
+        Err(BuildError::new("", "probes are made by hand"))
+    }
+    fn stage(&self) -> Stage {
+        self.stage
+    }
+    fn request(&self, _request: &mut Request<'_>) -> Flow {
+        self.note("request");
+        match self.act {
+            Act::Pass => Flow::Continue,
+            Act::Refuse => Flow::Reply(Box::new(Reply::unauthenticated())),
+            Act::Panic => panic!("a probe panics"),
+            _ => Flow::Wait,
+        }
+    }
+    fn request_wait<'a>(&'a self, _request: &'a mut Request<'_>) -> Later<'a> {
+        Box::pin(async {
+            self.note("wait");
+            match self.act {
+                Act::WaitThenRefuse => Flow::Reply(Box::new(Reply::unauthenticated())),
+                Act::WaitThenPanic => panic!("a probe panics later"),
+                Act::WaitForEver => Flow::Wait,
+                _ => Flow::Continue,
+            }
+        })
+    }
+    fn response(&self, _seen: &Seen<'_>, head: &mut ResponseHead) {
+        self.note("response");
+        if self.act == Act::Panic {
+            panic!("a probe panics");
+        }
+        let name = HeaderValue::from_static(self.name);
+        head.headers.insert("x-last", name);
+    }
+}
+
+struct Walk {
+    diary: Vec<String>,
+    refusal: Option<Box<Reply>>,
+}
+
+fn chain(probes: &[(&'static str, Stage, Act)]) -> (Chain, Arc<Mutex<Vec<String>>>) {
+    let diary = Arc::default();
+    let links = probes
+        .iter()
+        .map(|&(name, stage, act)| Link {
+            name: name.into(),
+            plugin: Arc::new(Probe {
+                name,
+                stage,
+                act,
+                diary: Arc::clone(&diary),
+            }),
+        })
+        .collect();
+    (Chain::new(links), diary)
+}
+
+fn walk(probes: &[(&'static str, Stage, Act)]) -> Walk {
+    let (chain, diary) = chain(probes);
+    let refusal = at_once(TestRequest::new("GET", "/").run(&chain));
+    let diary = diary.lock().expect("the diary").clone();
+    Walk { diary, refusal }
+}
+
+#[test]
+fn stages_order_a_chain_and_the_file_orders_a_stage() {
+    let walk = walk(&[
+        ("headers", Stage::Shape, Act::Pass),
+        ("second", Stage::Limit, Act::Pass),
+        ("first", Stage::Edge, Act::Pass),
+        ("third", Stage::Limit, Act::Pass),
+        ("who", Stage::Identify, Act::Pass),
+    ]);
+    assert!(walk.refusal.is_none());
+    let order = ["first", "who", "second", "third", "headers"];
+    assert_eq!(walk.diary, order.map(|name| format!("{name} request")));
+}
+
+#[test]
+fn a_refusal_ends_the_walk_and_names_its_plugin() {
+    let walk = walk(&[
+        ("a", Stage::Edge, Act::Pass),
+        ("b", Stage::Edge, Act::Refuse),
+        ("c", Stage::Edge, Act::Pass),
+    ]);
+    let refusal = walk.refusal.expect("a refusal");
+    assert_eq!((refusal.code(), refusal.by), ("unauthenticated", "probe"));
+    assert_eq!(walk.diary, ["a request", "b request"]);
+}
+
+#[test]
+fn a_hook_that_waits_is_awaited_and_only_that() {
+    let walk = walk(&[
+        ("a", Stage::Edge, Act::Pass),
+        ("b", Stage::Edge, Act::WaitThenPass),
+        ("c", Stage::Edge, Act::WaitThenRefuse),
+        ("d", Stage::Edge, Act::Pass),
+    ]);
+    assert_eq!(
+        walk.refusal.expect("a refusal").status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        walk.diary,
+        ["a request", "b request", "b wait", "c request", "c wait"]
+    );
+}
+
+#[test]
+fn a_panic_is_one_500() {
+    for act in [Act::Panic, Act::WaitThenPanic, Act::WaitForEver] {
+        let walk = walk(&[("a", Stage::Edge, act), ("b", Stage::Edge, Act::Pass)]);
+        let refusal = walk.refusal.expect("a 500");
+        assert_eq!(refusal.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!((refusal.code(), refusal.by), ("internal", "probe"));
+        assert!(
+            !walk.diary.contains(&"b request".to_owned()),
+            "b was reached"
+        );
+    }
+}
+
+#[test]
+fn answers_walk_home_backwards_past_a_panic() {
+    let (chain, diary) = chain(&[
+        ("outer", Stage::Edge, Act::Pass),
+        ("broken", Stage::Limit, Act::Panic),
+        ("inner", Stage::Shape, Act::Pass),
+    ]);
+    let head = TestRequest::new("GET", "/").respond(&chain, ResponseHead::default());
+    assert_eq!(head.headers["x-last"], "outer");
+    let diary = diary.lock().expect("the diary").clone();
+    assert_eq!(
+        diary,
+        ["inner response", "broken response", "outer response"]
+    );
+}
+
+#[test]
+fn only_the_asked_stages_run() {
+    let (chain, diary) = chain(&[
+        ("cors", Stage::Edge, Act::Pass),
+        ("who", Stage::Identify, Act::Refuse),
+    ]);
+    let mut request = TestRequest::new("OPTIONS", "/");
+    let refusal = at_once(request.run_stages(&chain, |stage| stage == Stage::Edge));
+    assert!(refusal.is_none());
+    assert_eq!(*diary.lock().expect("the diary"), ["cors request"]);
+}
