@@ -1,4 +1,4 @@
-//! A new migration must rebuild `MIGRATOR`, though no Rust file changed.
+//! A new migration must rebuild the migrator, though no Rust file changed.
 
 fn main() {
     println!("cargo:rerun-if-changed=migrations");

@@ -9,6 +9,7 @@
 //! - [`evaluate`]: the rules, without I/O: transfers in order, each with its own result
 //! - [`Claim`], [`Answer`]: one effect and one answer for each `Idempotency-Key`
 //! - [`post`]: lock, look up, evaluate, write: a batch in one commit
+//! - [`Teller`]: many callers, few commits
 //! - [`Proof`]: the books, checked against themselves
 
 mod account;
@@ -19,6 +20,7 @@ mod journal;
 mod posting;
 mod reconcile;
 mod store;
+mod teller;
 
 pub use account::{AccountId, Balance, Balances, Kind, open_account};
 pub use amount::{Amount, AmountError, WrittenAmount};
@@ -30,6 +32,7 @@ pub use journal::{
 };
 pub use posting::{Leg, Refusal, Transfer, evaluate};
 pub use reconcile::{Invariant, Proof, reconcile};
+pub use teller::{PostError, Teller};
 
 /// Schema `ledger`: run by each app that posts, into its own database; twice is harmless.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

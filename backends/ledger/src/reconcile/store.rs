@@ -1,9 +1,17 @@
 //! One statement, hence one snapshot.
 
-use sqlx::PgPool;
+use sqlx::PgConnection;
+
+/// For the rest of the transaction a statement may take as long as a long journal asks for.
+pub(super) async fn be_patient(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("select set_config('statement_timeout', '30min', true)")
+        .fetch_one(tx)
+        .await
+        .map(drop)
+}
 
 /// In order of `Invariant::ALL`.
-pub(super) async fn violations(pool: &PgPool) -> Result<[i64; 5], sqlx::Error> {
+pub(super) async fn violations(conn: &mut PgConnection) -> Result<[i64; 5], sqlx::Error> {
     let found = sqlx::query!(
         r#"
         select
@@ -38,7 +46,7 @@ pub(super) async fn violations(pool: &PgPool) -> Result<[i64; 5], sqlx::Error> {
             ) as astray) as "one_effect!"
         "#
     )
-    .fetch_one(pool)
+    .fetch_one(conn)
     .await?;
     Ok([
         found.sum_is_zero,

@@ -6,3 +6,4 @@ mod idempotency;
 mod journal;
 mod model;
 mod proof;
+mod teller;

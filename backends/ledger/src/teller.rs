@@ -1,0 +1,122 @@
+//! Group commit: orders from many callers, as many in one commit as are waiting.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::journal::{Order, Outcome, post};
+
+/// Orders in one commit at most: beyond it a transaction only gets longer, not cheaper by the order.
+const MAX_BATCH: usize = 1024;
+
+/// Orders that may wait for the batch before them; who comes later is turned away.
+const MAX_WAITING: usize = 4096;
+
+/// Takes orders from any number of callers and posts them in batches.
+///
+/// There is no timer: a lone order is posted at once, and what comes while a batch is being written makes
+/// the next one, so batches grow with the load. One busy account costs one lock a batch, not one an order.
+/// Cheap to clone; all clones share the one queue.
+#[derive(Clone)]
+pub struct Teller {
+    queue: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
+    order: Order,
+    reply: oneshot::Sender<Result<Outcome, PostError>>,
+}
+
+impl Teller {
+    /// Opens a queue that is served, on the current tokio runtime, until the last clone is dropped.
+    pub fn open(pool: PgPool) -> Self {
+        let (queue, waiting) = mpsc::channel(MAX_WAITING);
+        tokio::spawn(serve(pool, waiting));
+        Self { queue }
+    }
+
+    /// Posts an order; returns once it is on disk.
+    ///
+    /// A caller who stops waiting does not stop the order: asking again under its key will tell.
+    pub async fn post(&self, order: Order) -> Result<Outcome, PostError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue
+            .try_send(Waiting { order, reply })
+            .map_err(|_| PostError::Busy)?;
+        answer.await.map_err(|_| PostError::Lost)?
+    }
+}
+
+async fn serve(pool: PgPool, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::new();
+    while waiting.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        // A task of its own: a panic costs its batch, whose callers read `Lost`, and not the teller.
+        let settled = tokio::spawn(settle(pool.clone(), std::mem::take(&mut batch)));
+        if let Err(error) = settled.await {
+            tracing::error!(%error, "a batch of transfers was lost");
+        }
+    }
+}
+
+async fn settle(pool: PgPool, batch: Vec<Waiting>) {
+    let (orders, replies): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .map(|waiting| (waiting.order, waiting.reply))
+        .unzip();
+    // Whether a caller still listens changes nothing about its order, so sending is not checked.
+    match post(&pool, &orders).await {
+        Ok(outcomes) => {
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                let _ = reply.send(Ok(outcome));
+            }
+        }
+        // One order spoils the batch; alone, it spoils nothing but itself.
+        Err(error) if orders.len() > 1 && !pg::outage(&error) => {
+            tracing::warn!(%error, orders = orders.len(), "a batch is posted order by order");
+            for (order, reply) in orders.iter().zip(replies) {
+                let alone = post(&pool, std::slice::from_ref(order)).await;
+                let outcome = alone.map(|mut outcomes| outcomes.remove(0));
+                let _ = reply.send(outcome.map_err(|error| PostError::Database(Arc::new(error))));
+            }
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            for reply in replies {
+                let _ = reply.send(Err(PostError::Database(error.clone())));
+            }
+        }
+    }
+}
+
+/// Why an order got no outcome. Nothing is known to have moved; asking again under its key is safe.
+#[derive(Debug, Clone)]
+pub enum PostError {
+    /// Too many orders are waiting; this one was not taken.
+    Busy,
+    /// Its batch ended without a word.
+    Lost,
+    /// The database failed the whole batch.
+    Database(Arc<sqlx::Error>),
+}
+
+impl fmt::Display for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Busy => "too many transfers are waiting to be posted",
+            Self::Lost => "a batch of transfers ended without a word",
+            Self::Database(_) => "posting a batch of transfers",
+        })
+    }
+}
+
+// By hand, since a derived source would be the `Arc`, in which nobody recognises an outage.
+impl std::error::Error for PostError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Busy | Self::Lost => None,
+            Self::Database(error) => Some(&**error),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Group commit: many callers, few commits, and nobody suffers for another.
+
+use ledger::{AccountId, Outcome, PostError, Teller};
+
+use crate::books::{Books, order, status, usd};
+
+async fn all_at_once(
+    teller: &Teller,
+    orders: Vec<ledger::Order>,
+) -> Vec<Result<Outcome, PostError>> {
+    let posts = orders.into_iter().map(|order| {
+        let teller = teller.clone();
+        tokio::spawn(async move { teller.post(order).await })
+    });
+    let mut results = Vec::new();
+    for post in posts.collect::<Vec<_>>() {
+        results.push(post.await.expect("a task"));
+    }
+    results
+}
+
+async fn commits(books: &Books) -> i64 {
+    sqlx::query_scalar("select count(distinct xmin::text) from ledger.idem")
+        .fetch_one(books.pool())
+        .await
+        .expect("a count")
+}
+
+#[tokio::test]
+async fn many_callers_share_few_commits() {
+    let books = Books::new().await;
+    let (ann, bob) = (books.wallet(1_000).await, books.wallet(0).await);
+    let teller = Teller::open(books.pool().clone());
+    let orders = (0..200)
+        .map(|n| order(&n.to_string(), ann, bob, usd(10)))
+        .collect();
+    let results = all_at_once(&teller, orders).await;
+    let statuses: Vec<u16> = results
+        .into_iter()
+        .map(|result| status(&result.expect("an outcome")))
+        .collect();
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 201).count(),
+        100
+    );
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 422).count(),
+        100
+    );
+    assert_eq!(
+        (books.posted(ann).await, books.posted(bob).await),
+        (0, 1_000)
+    );
+    let commits = commits(&books).await;
+    assert!(commits < 20, "{commits} commits for 200 orders");
+    books.assert_proven().await;
+}
+
+/// The order that the database refuses fails alone; it is one whose account the rules know and the
+/// database's own check, tightened here behind their back, does not let pay.
+#[tokio::test]
+async fn an_order_that_spoils_its_batch_fails_alone() {
+    let books = Books::new().await;
+    let (ann, bob, eve) = (
+        books.wallet(1_000).await,
+        books.wallet(0).await,
+        books.wallet(77).await,
+    );
+    books
+        .meddle("alter table ledger.account add constraint not_seventy check (posted <> 70)")
+        .await
+        .expect("a trap");
+    let teller = Teller::open(books.pool().clone());
+    let mut orders = vec![order("trap", eve, bob, usd(7))];
+    orders.extend((0..20).map(|n| order(&n.to_string(), ann, bob, usd(100 - n))));
+    let mut results = all_at_once(&teller, orders).await;
+    let trapped = results.remove(0);
+    assert!(
+        matches!(trapped, Err(PostError::Database(_))),
+        "{trapped:?}"
+    );
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(books.posted(eve).await, 77);
+    books.assert_proven().await;
+}
+
+#[tokio::test]
+async fn a_panic_costs_its_batch_and_not_the_teller() {
+    let books = Books::new().await;
+    let (ann, bob) = (books.wallet(10).await, books.wallet(0).await);
+    let teller = Teller::open(books.pool().clone());
+    let mut bad = order("bad", ann, bob, usd(1));
+    bad.answer = Box::new(|_| panic!("a bug in an answer"));
+    assert!(matches!(teller.post(bad).await, Err(PostError::Lost)));
+    let outcome = teller
+        .post(order("good", ann, bob, usd(1)))
+        .await
+        .expect("an outcome");
+    assert_eq!(status(&outcome), 201);
+    assert_eq!(books.posted(bob).await, 1);
+    books.assert_proven().await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_told_to_each_caller() {
+    let books = Books::new().await;
+    books.pool().close().await;
+    let teller = Teller::open(books.pool().clone());
+    let orders = (0..3)
+        .map(|n| order(&n.to_string(), AccountId(1), AccountId(2), usd(1)))
+        .collect();
+    for result in all_at_once(&teller, orders).await {
+        let Err(PostError::Database(error)) = result else {
+            panic!("{result:?}")
+        };
+        assert!(pg::outage(&error), "{error}");
+    }
+}
