@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::key::{Key, Tag};
 
-/// A code as sent and typed: six digits, any of a million alike. It shows itself to nobody but
-/// through [`Code::reveal`].
+/// The six digits of a mail.
+// All of a million are equally likely. It shows itself to nobody but through `reveal`.
 #[derive(Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, pattern = "^[0-9]{6}$", example = "048151")]

@@ -4,11 +4,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-/// A mail address in lower case.
-///
-/// Only the shape is judged here: that an address works, and whose it is, is proven by the code
-/// that comes back from it. ASCII only, since two Unicode spellings of one address would be two
-/// accounts to us and one person to the mail server.
+/// A mail address; capital letters make no difference.
+// Kept in lower case. Only the shape is judged here: that an address works, and whose it is, is
+// proven by the code that comes back from it. ASCII only, since two Unicode spellings of one
+// address would be two accounts to us and one person to the mail server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, format = "email", min_length = 3, max_length = 254, example = "ann@example.com")]

@@ -85,17 +85,13 @@ pub(crate) async fn register(
     password::judge(&password, &email)?;
     // By far the dearest step, so it is taken for known addresses too: else the clock tells.
     let password_hash = app.passwords.hash(password).await?;
-    let code = Code::random()?;
     // Random, not in the order of time: knowing a flow is what lets one type its code.
     let flow_id = Uuid::new_v4();
     let now = app.clock.now();
 
     let mut tx = app.pool.begin().await?;
-    let code = if account::store::is_taken(&mut tx, &email).await? {
-        None
-    } else {
-        Some(code)
-    };
+    let is_known = account::store::is_taken(&mut tx, &email).await?;
+    let code = (!is_known).then(Code::random).transpose()?;
     let wish = store::Wish {
         flow_id,
         email: &email,
@@ -104,13 +100,7 @@ pub(crate) async fn register(
         expires_at: now + CODE_TTL,
     };
     if store::keep(&mut tx, &wish, now).await? {
-        send_mail(
-            &mut tx,
-            email.as_str().to_owned(),
-            code.as_ref(),
-            wish.expires_at,
-        )
-        .await?;
+        send_mail(&mut tx, email.as_str(), code.as_ref(), wish.expires_at).await?;
     } else {
         // Not told to the caller, whose flow simply never gets a code. The earlier wish stays as it
         // was, so an impatient stranger can't push the owner's out for ever.
@@ -123,23 +113,24 @@ pub(crate) async fn register(
 /// Has the code mailed, or to the owner of a known address the news that somebody tried.
 pub(crate) async fn send_mail(
     tx: &mut PgConnection,
-    to: String,
+    to: &str,
     code: Option<&Code>,
     expires_at: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    match code {
-        Some(code) => {
-            let code = code.reveal().to_owned();
-            let issued = CodeIssued {
-                to,
-                code,
-                purpose: Purpose::VerifyEmail,
-                expires_at,
-            };
-            pg::outbox::publish(tx, SCHEMA, &issued).await?
-        }
-        None => pg::outbox::publish(tx, SCHEMA, &AddressKnown { to }).await?,
-    };
+    let to = to.to_owned();
+    if let Some(code) = code {
+        let code = code.reveal().to_owned();
+        let purpose = Purpose::VerifyEmail;
+        let issued = CodeIssued {
+            to,
+            code,
+            purpose,
+            expires_at,
+        };
+        pg::outbox::publish(tx, SCHEMA, &issued).await?;
+    } else {
+        pg::outbox::publish(tx, SCHEMA, &AddressKnown { to }).await?;
+    }
     Ok(())
 }
 

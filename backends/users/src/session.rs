@@ -103,11 +103,10 @@ pub(crate) async fn open(
 )]
 pub(crate) async fn refresh(
     State(app): State<Arc<App>>,
-    Input(Refresh {
-        refresh_token: parent,
-    }): Input<Refresh>,
+    Input(wish): Input<Refresh>,
 ) -> Result<Json<Tokens>, SessionError> {
     let now = app.clock.now();
+    let parent = wish.refresh_token;
     let mut tx = app.pool.begin().await?;
     // Locks the session, so that of fifty who spend one token at once the first decides.
     let (session, state) = store::lock(&mut tx, &parent.hash())
@@ -115,37 +114,12 @@ pub(crate) async fn refresh(
         .ok_or(SessionError::InvalidToken)?;
     let successor = parent.successor(&app.refresh_key);
     match judge(&session, &state, now) {
-        Verdict::Rotate => {
-            store::spend_token(&mut tx, &parent.hash(), now).await?;
-            store::add_token(
-                &mut tx,
-                session.id,
-                &successor.hash(),
-                token_expiry(&session, now),
-            )
-            .await?;
-        }
+        Verdict::Rotate => rotate(&mut tx, &session, &parent, &successor, now).await?,
         Verdict::Repeat => {}
         Verdict::Expired => return Err(SessionError::InvalidToken),
         Verdict::Reused => {
-            store::end(
-                &mut tx,
-                session.id,
-                session.account_id,
-                End::TokenReuse,
-                now,
-            )
-            .await?;
-            audit::record(
-                &mut tx,
-                now,
-                Act::TokenReused,
-                Some(session.account_id),
-                Some(session.id),
-            )
-            .await?;
+            end_family(&mut tx, &session, now).await?;
             tx.commit().await?;
-            tracing::warn!(user_id = %session.account_id, session_id = %session.id, "a spent refresh token came back");
             return Err(SessionError::InvalidToken);
         }
     }
@@ -155,6 +129,35 @@ pub(crate) async fn refresh(
         .ok_or(SessionError::InvalidToken)?;
     tx.commit().await?;
     Ok(Json(tokens(&app, &account, &session, successor, now)))
+}
+
+async fn rotate(
+    tx: &mut PgConnection,
+    session: &store::Session,
+    parent: &RefreshToken,
+    successor: &RefreshToken,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    store::spend_token(tx, &parent.hash(), now).await?;
+    store::add_token(
+        tx,
+        session.id,
+        &successor.hash(),
+        token_expiry(session, now),
+    )
+    .await
+}
+
+async fn end_family(
+    tx: &mut PgConnection,
+    session: &store::Session,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let (session_id, user_id) = (session.id, session.account_id);
+    store::end(tx, session_id, user_id, End::TokenReuse, now).await?;
+    audit::record(tx, now, Act::TokenReused, Some(user_id), Some(session_id)).await?;
+    tracing::warn!(%user_id, %session_id, "a spent refresh token came back");
+    Ok(())
 }
 
 /// Ends the caller's session. Its refresh token is void at once, its access token within five

@@ -123,3 +123,57 @@ impl TokenSigner {
 fn encode(part: &impl Serialize) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(part).expect("JSON values serialise"))
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding};
+
+    use super::*;
+
+    fn pem(seed: u8) -> String {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        key.to_pkcs8_pem(LineEnding::LF)
+            .expect("a key is written")
+            .to_string()
+    }
+
+    #[test]
+    fn a_file_may_hold_several_keys_and_the_first_signs() {
+        let keys = read_keys(&format!("{}\n\n{}", pem(1), pem(2))).expect("two keys");
+        let seeds: Vec<u8> = keys.iter().map(|key| key.to_bytes()[0]).collect();
+        assert_eq!(seeds, [1, 2]);
+    }
+
+    #[test]
+    fn a_file_without_good_keys_is_refused() {
+        let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----";
+        let check = |text: &str, message: &str| {
+            let refused = read_keys(text).map(|keys| keys.len()).expect_err(text);
+            assert_eq!(refused.to_string(), message);
+        };
+        check("\n", "there is no PEM block of type PRIVATE KEY");
+        check(
+            "not a key",
+            "key number 1 is not an Ed25519 key in PKCS#8 PEM",
+        );
+        check(public, "key number 1 is not an Ed25519 key in PKCS#8 PEM");
+        check(
+            &format!("{}{}", pem(1), pem(2).replace("MC4CAQ", "AAAAAA")),
+            "key number 2 is not an Ed25519 key in PKCS#8 PEM",
+        );
+    }
+
+    /// The example of RFC 8037, appendix A.
+    #[test]
+    fn a_key_is_named_by_its_thumbprint() {
+        let seed = BASE64_URL_SAFE_NO_PAD
+            .decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
+            .expect("base64url");
+        let key = SigningKey::from_bytes(&seed.try_into().expect("32 bytes"));
+        assert_eq!(
+            public_x(&key),
+            "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+        );
+        assert_eq!(key_id(&key), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    }
+}

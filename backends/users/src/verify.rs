@@ -91,15 +91,8 @@ pub(crate) async fn verify(
     }
     account::store::grant(&mut tx, user_id, account::DEFAULT_ROLE, now).await?;
     audit::record(&mut tx, now, Act::Verified, Some(user_id), None).await?;
-    pg::outbox::publish(
-        &mut tx,
-        SCHEMA,
-        &UserVerified {
-            user_id,
-            email: wish.email,
-        },
-    )
-    .await?;
+    let email = wish.email;
+    pg::outbox::publish(&mut tx, SCHEMA, &UserVerified { user_id, email }).await?;
     tx.commit().await?;
     tracing::info!(%user_id, "an account is open");
     Ok(Json(Verified { user_id }))
@@ -123,7 +116,7 @@ pub(crate) async fn resend(
     let code_hash = app.codes.seal(flow_id, &code);
     if let Some(renewed) = store::renew(&mut tx, flow_id, &code_hash, expires_at, now).await? {
         let code = renewed.has_code.then_some(&code);
-        register::send_mail(&mut tx, renewed.email, code, expires_at).await?;
+        register::send_mail(&mut tx, &renewed.email, code, expires_at).await?;
     }
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))

@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use crate::key::{Key, Tag};
 
-/// `rt_` and 256 bits. Whatever text a caller brings is taken as one: those we never gave are found
-/// nowhere. It has no `Debug`.
+/// A text to keep secret and to spend once.
+// `rt_` and 256 bits. Whatever text a caller brings is taken as one: those that we never gave are
+// found nowhere. It has no `Debug`.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String, max_length = 128)]
