@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use sqlx::postgres::PgPool;
 
 /// What a process counts. Cheap to clone: all clones count into the same.
 #[derive(Clone)]
@@ -10,7 +13,8 @@ pub struct Metrics {
     registry: Registry,
     requests: HistogramVec,
     deliveries: IntCounterVec,
-    backlog: IntGaugeVec,
+    waiting: IntGaugeVec,
+    oldest: GaugeVec,
     jobs: IntCounterVec,
     connections: IntGaugeVec,
 }
@@ -43,11 +47,19 @@ impl Metrics {
                 "Attempts to deliver an event, by outbox, topic and outcome",
                 &["outbox", "topic", "outcome"],
             ),
-            backlog: gauge(
+            waiting: gauge(
                 "backend_outbox_waiting",
-                "Events that wait in an outbox, by topic",
-                &["outbox", "topic"],
+                "Events that wait to be delivered, by outbox",
+                &["outbox"],
             ),
+            oldest: GaugeVec::new(
+                Opts::new(
+                    "backend_outbox_oldest_seconds",
+                    "For how long the oldest event has waited, by outbox",
+                ),
+                &["outbox"],
+            )
+            .expect("a valid metric"),
             jobs: counter(
                 "backend_job_runs_total",
                 "Runs of a job, by app, job and outcome",
@@ -55,15 +67,16 @@ impl Metrics {
             ),
             connections: gauge(
                 "backend_database_connections",
-                "Connections of a pool, by its place in the file and whether they are idle",
-                &["pool", "state"],
+                "Connections of a pool, by the apps that share it and whether they are idle",
+                &["apps", "state"],
             ),
             registry,
         };
         for collector in [
             Box::new(metrics.requests.clone()) as Box<dyn prometheus::core::Collector>,
             Box::new(metrics.deliveries.clone()),
-            Box::new(metrics.backlog.clone()),
+            Box::new(metrics.waiting.clone()),
+            Box::new(metrics.oldest.clone()),
             Box::new(metrics.jobs.clone()),
             Box::new(metrics.connections.clone()),
         ] {
@@ -88,6 +101,47 @@ impl Metrics {
             .with_label_values(&[app, method, route, &status.to_string()])
             .observe(took.as_secs_f64());
     }
+
+    /// One attempt to deliver an event.
+    pub(crate) fn delivery(&self, outbox: &str, topic: &str, done: bool) {
+        self.deliveries
+            .with_label_values(&[outbox, topic, outcome(done)])
+            .inc();
+    }
+
+    /// How many events wait in an outbox now, and for how many seconds the oldest has.
+    pub(crate) fn waiting(&self, outbox: &str, count: i64, oldest_s: f64) {
+        self.waiting.with_label_values(&[outbox]).set(count);
+        self.oldest.with_label_values(&[outbox]).set(oldest_s);
+    }
+
+    /// One run of a job.
+    pub(crate) fn job(&self, app: &str, job: &str, done: bool) {
+        self.jobs
+            .with_label_values(&[app, job, outcome(done)])
+            .inc();
+    }
+
+    /// How a pool stands now.
+    pub(crate) fn pool(&self, apps: &str, pool: &PgPool) {
+        let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+        let busy = i64::from(pool.size()) - idle;
+        self.connections
+            .with_label_values(&[apps, "idle"])
+            .set(idle);
+        self.connections
+            .with_label_values(&[apps, "busy"])
+            .set(busy.max(0));
+    }
+
+    /// All of it in Prometheus' text format.
+    pub(crate) fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn outcome(done: bool) -> &'static str {
+    if done { "done" } else { "failed" }
 }
 
 impl Default for Metrics {

@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let secret = Secret::deserialize(deserializer)?;
         Self::parse(secret.reveal()).ok_or_else(|| {
-            D::Error::custom("not a key: expected 64 hex digits (`openssl rand -hex 32`)")
+            D::Error::custom("not a key; expected 64 hex digits (`openssl rand -hex 32`)")
         })
     }
 }

@@ -17,11 +17,23 @@ pub const TABLE_SQL: &str = include_str!("outbox.sql");
 pub(crate) const CHANNEL: &str = "outbox";
 
 /// Publishes an event with the caller's transaction: it leaves when that commits, or never was.
+///
+/// # Panics
+///
+/// When the topic is not named after the schema (`users.verified` in `users`): the relay would
+/// never look for it there.
 pub async fn publish<E: Event>(
     tx: &mut PgConnection,
     schema: &'static str,
     event: &E,
 ) -> Result<Uuid, sqlx::Error> {
+    assert!(
+        E::TOPIC
+            .split_once('.')
+            .is_some_and(|(app, _)| app == schema),
+        "a topic is named after the app that publishes it: {} in {schema}",
+        E::TOPIC
+    );
     let id = Uuid::now_v7();
     let payload =
         serde_json::to_value(event).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
@@ -43,17 +55,14 @@ pub async fn publish<E: Event>(
     Ok(id)
 }
 
-/// How many events of each topic wait, and for how many seconds the oldest of them has.
-pub async fn backlog(
-    pool: &PgPool,
-    schema: &'static str,
-) -> Result<Vec<(String, i64, f64)>, sqlx::Error> {
+/// How many events wait, and for how many seconds the oldest of them has.
+pub async fn backlog(pool: &PgPool, schema: &'static str) -> Result<(i64, f64), sqlx::Error> {
     sqlx::query_as(statement(
-        "select topic, count(*), extract(epoch from now() - min(created_at))::float8
-        from {schema}.outbox where delivered_at is null group by topic order by topic limit 100",
+        "select count(*), coalesce(extract(epoch from now() - min(created_at)), 0)::float8
+        from {schema}.outbox where delivered_at is null",
         schema,
     ))
-    .fetch_all(pool)
+    .fetch_one(pool)
     .await
 }
 

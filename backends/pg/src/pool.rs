@@ -34,34 +34,78 @@ impl Default for Settings {
     }
 }
 
+/// Where a database is and how to get in. Two that are equal are one database to us.
+#[derive(Clone)]
+pub struct Url {
+    text: String,
+    options: PgConnectOptions,
+}
+
 /// The database URL was refused. Does not show it: it may hold a password.
 #[derive(Debug, thiserror::Error)]
-#[error("not a database URL: expected postgres://user:password@host:port/database")]
+#[error("not a database URL; expected postgres://user:password@host:port/database")]
 pub struct UrlError;
 
-/// A pool that connects when first asked to, and again after an outage.
-pub fn lazy(url: &str, settings: &Settings) -> Result<PgPool, UrlError> {
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err(UrlError);
+impl Url {
+    /// Reads `postgres://user:password@host:port/database`.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err(UrlError);
+        }
+        let options = PgConnectOptions::from_str(text).map_err(|_| UrlError)?;
+        Ok(Self {
+            text: text.to_owned(),
+            options: options.application_name("vorota"),
+        })
     }
-    let mut options = PgConnectOptions::from_str(url)
-        .map_err(|_| UrlError)?
-        .application_name("vorota");
+}
+
+impl PartialEq for Url {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// Where it is, without how to get in.
+impl std::fmt::Display for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let options = &self.options;
+        let database = options
+            .get_database()
+            .unwrap_or_else(|| options.get_username());
+        write!(
+            f,
+            "{}:{}/{database}",
+            options.get_host(),
+            options.get_port()
+        )
+    }
+}
+
+impl std::fmt::Debug for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A pool that connects when first asked to, and again after an outage.
+pub fn lazy(url: &Url, settings: &Settings) -> PgPool {
+    let mut options = url.options.clone();
     if !settings.pgbouncer {
         options = options.options([
             ("statement_timeout", millis(settings.statement_timeout)),
             ("lock_timeout", millis(settings.lock_timeout)),
         ]);
     }
-    Ok(PgPoolOptions::new()
+    PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
-        // A round trip before each use would cost more than the rare request that meets a
-        // connection which died since: that one is answered 503, once.
+        // A connection that died in the pool (a failover, a restart) is found by a ping and not
+        // by a request.
         .test_before_acquire(true)
         .idle_timeout(Duration::from_secs(300))
         .max_lifetime(Duration::from_secs(1_800))
-        .connect_lazy_with(options))
+        .connect_lazy_with(options)
 }
 
 fn millis(duration: Duration) -> String {

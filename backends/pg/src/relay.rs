@@ -228,14 +228,14 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Rings when somebody published into the database: one connection listens for all relays of a
-/// pool, beside the pool, so that it takes none from the requests.
+/// Rings when somebody published into an outbox. One connection listens for all relays of it,
+/// beside the pool, so that it takes none from the requests.
 #[derive(Clone)]
 pub struct Bell(watch::Receiver<()>);
 
 impl Bell {
-    /// Hangs a bell on a database and listens until told to stop.
-    pub fn hang(pool: &PgPool, stop: CancellationToken) -> Self {
+    /// Hangs a bell on an outbox and listens until told to stop.
+    pub fn hang(pool: &PgPool, schema: &'static str, stop: CancellationToken) -> Self {
         let (ring, bell) = watch::channel(());
         let options = pool.connect_options().as_ref().clone();
         tokio::spawn(async move {
@@ -244,13 +244,8 @@ impl Bell {
                     let line = sqlx::postgres::PgPoolOptions::new()
                         .max_connections(1)
                         .connect_lazy_with(options.clone());
-                    if let Ok(mut line) = PgListener::connect_with(&line).await
-                        && line.listen(CHANNEL).await.is_ok()
-                    {
-                        // Whatever was rung before we listened is found by looking.
-                        while ring.send(()).is_ok() && line.recv().await.is_ok() {}
-                    }
-                    // The relays poll meanwhile, and it is they who report an outage.
+                    // The relays poll while we cannot listen, and it is they who report an outage.
+                    let _: Result<(), sqlx::Error> = listen(&line, schema, &ring).await;
                     tokio::time::sleep(POLL * 4).await;
                 }
             };
@@ -262,10 +257,30 @@ impl Bell {
         Self(bell)
     }
 
+    /// Comes back at the next ring.
     async fn rung(&mut self) {
         if self.0.changed().await.is_err() {
             // Nobody listens any more: the process is stopping, and polling is all there is.
             std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Rings for each commit into the outbox until the line is lost.
+async fn listen(
+    line: &PgPool,
+    schema: &'static str,
+    ring: &watch::Sender<()>,
+) -> Result<(), sqlx::Error> {
+    let mut line = PgListener::connect_with(line).await?;
+    line.listen(CHANNEL).await?;
+    // What was published before we listened is found by looking.
+    ring.send_replace(());
+    // `None` is a line that was lost and mended: rings may have been missed.
+    loop {
+        let heard = line.try_recv().await?;
+        if heard.is_none_or(|notice| notice.payload() == schema) {
+            ring.send_replace(());
         }
     }
 }

@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::{Settings, migrate};
+use crate::{Settings, Url, migrate};
 
 /// A database of a test's own; gone when this is dropped.
 pub struct TestDatabase {
@@ -49,7 +49,7 @@ pub async fn database_of(migrators: &[&Migrator]) -> TestDatabase {
     connection.close().await.expect("the test server closes");
     let url = at(&url, &name);
     TestDatabase {
-        pool: crate::lazy(&url, &Settings::default()).expect("a database URL"),
+        pool: pool(&url),
         url,
         server,
         name,
@@ -87,7 +87,7 @@ async fn template(connection: &mut PgConnection, url: &str, migrators: &[&Migrat
             format!("create database {draft} template template0"),
         )
         .await;
-        let pool = crate::lazy(&at(url, &draft), &Settings::default()).expect("a database URL");
+        let pool = pool(&at(url, &draft));
         for migrator in migrators {
             migrate::run(&pool, migrator)
                 .await
@@ -103,6 +103,13 @@ async fn template(connection: &mut PgConnection, url: &str, migrators: &[&Migrat
     }
     execute(connection, "select pg_advisory_unlock(7226781)".to_owned()).await;
     name
+}
+
+fn pool(url: &str) -> PgPool {
+    crate::lazy(
+        &Url::parse(url).expect("a database URL"),
+        &Settings::default(),
+    )
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) {

@@ -1,0 +1,162 @@
+//! backend.yaml: read, checked, and every mistake told with its place.
+//!
+//! ```yaml
+//! private_bind: "127.0.0.1:9441"                # /livez /readyz /metrics, for machines of ours
+//! identity_keys: "$file:secrets/identity.key"   # opens what the gateway seals
+//! cursor_key: "$file:secrets/cursor.key"        # signs list cursors
+//! pool:                                         # optional, per database; these are the defaults
+//!   max_connections: 10
+//!   acquire_timeout: 2s
+//!   statement_timeout: 5s
+//!   lock_timeout: 2s
+//!   pgbouncer: false
+//! apps:
+//!   users:
+//!     bind: "127.0.0.1:9081"                    # apps that name the same one share a listener
+//!     database: "$env:DATABASE_URL"             # apps that name the same one share a pool
+//!     settings: {}                              # the app's own
+//! ```
+
+mod mistake;
+mod pick;
+mod source;
+mod written;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+pub use mistake::{Mistake, Mistakes};
+pub(crate) use source::Source;
+
+use crate::{App, Entry, Host, Key, Parts};
+
+/// A checked configuration: whatever can be told without a database is right.
+pub struct Config {
+    pub(crate) private_bind: SocketAddr,
+    pub(crate) keys: Arc<identity::KeyRing>,
+    pub(crate) cursor_key: Key,
+    pub(crate) pool: pg::Settings,
+    pub(crate) apps: Vec<AppConfig>,
+}
+
+/// One app's part of it.
+pub(crate) struct AppConfig {
+    pub(crate) entry: Entry,
+    pub(crate) settled: Settled,
+}
+
+/// What backend.yaml says of one app, its settings already inside the way to build it.
+pub(crate) struct Settled {
+    pub(crate) bind: SocketAddr,
+    pub(crate) database: pg::Url,
+    pub(crate) build: Build,
+}
+
+type Build = Box<dyn FnOnce(Host) -> BoxFuture<'static, anyhow::Result<Parts>> + Send>;
+
+impl Settled {
+    /// Reads `apps.NAME`, which the caller knows to be there.
+    pub(crate) fn read<A: App>(source: &Source) -> Result<Self, Mistake> {
+        let app: written::App<A::Config> = source.at(&["apps", A::NAME])?;
+        Ok(Self::new::<A>(app.bind.0, app.database.0, app.settings))
+    }
+
+    pub(crate) fn new<A: App>(bind: SocketAddr, database: pg::Url, settings: A::Config) -> Self {
+        Self {
+            bind,
+            database,
+            build: Box::new(|host| Box::pin(async move { A::build(settings, &host).await })),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path` for the apps named in `wanted`: none, or the word `all`, are all that the file
+    /// has. `program` is what was compiled in.
+    pub fn read(path: &Path, program: &[Entry], wanted: &[String]) -> Result<Self, Mistakes> {
+        let source = Source::open(path).map_err(|mistake| Mistakes(vec![mistake]))?;
+        let mut mistakes = Vec::new();
+        let file = source
+            .whole::<written::File>()
+            .map_err(|mistake| mistakes.push(mistake))
+            .ok();
+        // Each app is read even when the head is wrong, so that one run tells all.
+        let named: written::Names = source.at(&["apps"]).unwrap_or_default();
+        let mut apps = Vec::new();
+        for name in named.keys() {
+            let known = program.iter().find(|entry| entry.name == name.value);
+            let Some(entry) = known else {
+                mistakes.push(
+                    source
+                        .mistake(name.referenced, format!("unknown app `{}`", name.value))
+                        .hint(mistake::one_of(&name.value, program.iter().map(|e| e.name))),
+                );
+                continue;
+            };
+            if is_wanted(wanted, entry.name) {
+                match (entry.read)(&source) {
+                    Ok(settled) => apps.push(AppConfig {
+                        entry: *entry,
+                        settled,
+                    }),
+                    Err(mistake) => mistakes.push(mistake),
+                }
+            }
+        }
+        for name in wanted.iter().filter(|name| *name != "all") {
+            if !named.keys().any(|known| known.value == *name) {
+                let there = named.keys().map(|known| known.value.as_str());
+                mistakes.push(
+                    source
+                        .mistake_in_file(format!("the file has no app `{name}`"))
+                        .hint(mistake::one_of(name, there)),
+                );
+            }
+        }
+        // The program's order: `users` comes before whoever builds on its people.
+        apps.sort_by_key(|app| program.iter().position(|e| e.name == app.entry.name));
+        match file {
+            Some(file) if mistakes.is_empty() => Ok(Self {
+                private_bind: file.private_bind.0,
+                keys: file.identity_keys.0,
+                cursor_key: file.cursor_key,
+                pool: file.pool.settings(),
+                apps,
+            }),
+            _ => {
+                mistakes.sort_by_key(Mistake::place);
+                Err(Mistakes(mistakes))
+            }
+        }
+    }
+
+    /// One line about what will run, for `check`.
+    pub fn summary(&self) -> String {
+        let mut listeners: Vec<(SocketAddr, Vec<&str>)> = Vec::new();
+        for app in &self.apps {
+            match listeners
+                .iter_mut()
+                .find(|(bind, _)| *bind == app.settled.bind)
+            {
+                Some((_, names)) => names.push(app.entry.name),
+                None => listeners.push((app.settled.bind, vec![app.entry.name])),
+            }
+        }
+        let listeners: Vec<String> = listeners
+            .iter()
+            .map(|(bind, names)| format!("{} on {bind}", names.join(", ")))
+            .collect();
+        format!(
+            "{}; private port {}",
+            listeners.join("; "),
+            self.private_bind
+        )
+    }
+}
+
+fn is_wanted(wanted: &[String], name: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|wish| wish == name || wish == "all")
+}

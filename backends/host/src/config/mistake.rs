@@ -1,0 +1,141 @@
+//! What is wrong with a configuration, where, and what would be right.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_saphyr::{Error, Location};
+
+/// One mistake.
+#[derive(Debug, Clone)]
+pub struct Mistake {
+    file: PathBuf,
+    /// Line and column, from 1; none for a mistake of the file as a whole.
+    at: Option<(u64, u64)>,
+    message: String,
+    hint: Option<String>,
+}
+
+/// All that were found, in the order of the file. The program ends with exit code 2.
+#[derive(Debug)]
+pub struct Mistakes(pub(super) Vec<Mistake>);
+
+impl Mistake {
+    pub(super) fn in_file(file: &Path, message: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            at: None,
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn at(file: &Path, at: Location, message: impl Into<String>) -> Self {
+        let known = at != Location::UNKNOWN;
+        Self {
+            at: known.then(|| (at.line(), at.column())),
+            ..Self::in_file(file, message)
+        }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn place(&self) -> Option<(u64, u64)> {
+        self.at
+    }
+
+    pub(super) fn of_yaml(file: &Path, error: &Error) -> Self {
+        let location = error.location().unwrap_or(Location::UNKNOWN);
+        let say = |message: String| Self::at(file, location, message);
+        match error.without_snippet() {
+            Error::SerdeUnknownField {
+                field, expected, ..
+            } => {
+                say(format!("unknown key `{field}`")).hint(one_of(field, expected.iter().copied()))
+            }
+            Error::SerdeUnknownVariant {
+                variant, expected, ..
+            } => say(format!("`{variant}` is not among the choices"))
+                .hint(one_of(variant, expected.iter().copied())),
+            Error::SerdeMissingField { field, .. } => {
+                say(format!("the key `{field}` is missing")).hint(format!("add `{field}:` here"))
+            }
+            Error::SerdeInvalidType {
+                unexpected,
+                expected,
+                ..
+            }
+            | Error::SerdeInvalidValue {
+                unexpected,
+                expected,
+                ..
+            } => say(format!("found {unexpected}")).hint(format!("expected {expected}")),
+            // serde carries one text only: a type of ours writes its hint behind a semicolon.
+            Error::Message { msg, .. } => match msg.split_once("; ") {
+                Some((message, hint)) => say(message.to_owned()).hint(hint),
+                None => say(msg.clone()),
+            },
+            other => {
+                let text = other.to_string();
+                let text = text.strip_prefix("error: ").unwrap_or(&text);
+                say(text.lines().next().unwrap_or("not YAML").to_owned())
+            }
+        }
+    }
+}
+
+/// "did you mean": the nearest of the choices, or all of them.
+pub(super) fn one_of<'a>(word: &str, choices: impl Iterator<Item = &'a str>) -> String {
+    let choices: Vec<&str> = choices.collect();
+    let nearest = choices.iter().min_by_key(|choice| distance(word, choice));
+    match nearest {
+        Some(nearest) if distance(word, nearest) <= 2 => format!("did you mean `{nearest}`?"),
+        Some(_) => format!("expected one of: {}", choices.join(", ")),
+        None => "nothing may stand here".to_owned(),
+    }
+}
+
+/// How many letters to add, drop or exchange (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.chars().enumerate() {
+            let exchanged = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = exchanged.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.chars().count()]
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error: {}", self.message)?;
+        write!(f, "  --> {}", self.file.display())?;
+        if let Some((line, column)) = self.at {
+            write!(f, ":{line}:{column}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n      hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}

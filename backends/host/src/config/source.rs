@@ -1,0 +1,75 @@
+//! The file's text and where it stands.
+
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde_saphyr::Location;
+
+use super::mistake::Mistake;
+use super::pick::At;
+use crate::secret::relative_to;
+
+/// The most that is read of a configuration, in bytes.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// A configuration file in memory.
+pub(crate) struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    pub(super) fn open(path: &Path) -> Result<Self, Mistake> {
+        let mistake = |message: String| Mistake::in_file(path, message);
+        let length = std::fs::metadata(path)
+            .map_err(|error| {
+                mistake(format!("the configuration cannot be read: {error}"))
+                    .hint("name it with --config PATH; `make run` writes var/backend.yaml")
+            })?
+            .len();
+        if length > MAX_BYTES {
+            return Err(mistake(format!("longer than {MAX_BYTES} bytes")));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| mistake(format!("the configuration cannot be read: {error}")))?;
+        Ok(Self {
+            path: path.to_owned(),
+            text,
+        })
+    }
+
+    /// The whole document.
+    pub(super) fn whole<T: DeserializeOwned>(&self) -> Result<T, Mistake> {
+        self.parse(&[])
+    }
+
+    /// What stands at a path of keys, read with a type of its own.
+    pub(super) fn at<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Mistake> {
+        self.parse(path)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Mistake> {
+        let base = self.path.parent().unwrap_or(Path::new(""));
+        let found = relative_to(base, || {
+            serde_saphyr::with_deserializer_from_str(&self.text, |deserializer| {
+                At {
+                    path,
+                    found: PhantomData::<T>,
+                }
+                .deserialize(deserializer)
+            })
+        });
+        found
+            .map_err(|error| Mistake::of_yaml(&self.path, &error))?
+            .ok_or_else(|| self.mistake_in_file(format!("missing: {}", path.join("."))))
+    }
+
+    pub(super) fn mistake(&self, at: Location, message: impl Into<String>) -> Mistake {
+        Mistake::at(&self.path, at, message)
+    }
+
+    pub(super) fn mistake_in_file(&self, message: impl Into<String>) -> Mistake {
+        Mistake::in_file(&self.path, message)
+    }
+}

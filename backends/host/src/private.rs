@@ -1,0 +1,95 @@
+//! The private port: for machines of ours, never routed to from outside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+
+use crate::databases::Databases;
+use crate::metrics::Metrics;
+
+#[derive(Clone)]
+struct Watch {
+    databases: Databases,
+    documents: Arc<BTreeMap<&'static str, OpenApi>>,
+    metrics: Metrics,
+    stop: CancellationToken,
+}
+
+/// `/livez` (the process turns), `/readyz` (it can do its work), `/metrics`,
+/// `/openapi/NAME.json`.
+pub(crate) fn routes(
+    databases: Databases,
+    documents: BTreeMap<&'static str, OpenApi>,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> Router {
+    Router::new()
+        .route(
+            "/livez",
+            get(|| async { Json(json!({ "status": "alive" })) }),
+        )
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(gathered))
+        .route("/openapi/{file}", get(document))
+        .with_state(Watch {
+            databases,
+            documents: Arc::new(documents),
+            metrics,
+            stop,
+        })
+}
+
+/// Whether requests would be answered: not while draining, not without a database. A mail server
+/// that is away or an event that fails is no reason to take an app's traffic from it.
+async fn readyz(State(watch): State<Watch>) -> Response {
+    if watch.stop.is_cancelled() {
+        let draining = Json(json!({ "status": "draining" }));
+        return (StatusCode::SERVICE_UNAVAILABLE, draining).into_response();
+    }
+    let asked = watch
+        .databases
+        .iter()
+        .map(|database| async { (database.apps.join(", "), pg::answers(&database.pool).await) });
+    let databases: BTreeMap<String, bool> =
+        futures::future::join_all(asked).await.into_iter().collect();
+    let ready = databases.values().all(|answers| *answers);
+    let (status, word) = if ready {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
+    };
+    (
+        status,
+        Json(json!({ "status": word, "databases": databases })),
+    )
+        .into_response()
+}
+
+async fn gathered(State(watch): State<Watch>) -> Response {
+    for database in watch.databases.iter() {
+        watch.metrics.pool(&database.apps.join(","), &database.pool);
+    }
+    match watch.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn document(State(watch): State<Watch>, Path(file): Path<String>) -> Response {
+    let name = file.strip_suffix(".json").unwrap_or_default();
+    match watch.documents.get(name) {
+        Some(document) => Json(document).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
