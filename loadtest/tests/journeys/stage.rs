@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, text};
 
-const EVENTUALLY: Duration = Duration::from_secs(15);
+const EVENTUALLY: Duration = Duration::from_secs(30);
 
 pub(crate) struct Stage {
     pub(crate) product: Product,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, Client, text},
-    stage::{Stage, code},
+    stage::{Stage, code, eventually},
 };
 
 const EMAIL: &str = "carol@example.com";
@@ -14,12 +14,15 @@ const PASSWORD: &str = "correct horse battery staple";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_registers_logs_in_and_is_paid() {
     let stage = Stage::open().await;
-    let client = stage.client(2);
-    register(&stage, &client).await;
-    let carol = sessions(&client).await;
+    register(&stage, &stage.client(2)).await;
+    let client = stage.client(3);
+    let (carol, spent) = sessions(&client).await;
     keys_and_me(&client, &carol).await;
-    let payer = stage.demo(&client, "user", 0).await;
-    money(&payer, &carol).await;
+    let payer = stage.demo(&stage.client(4), "user", 0).await;
+    tokio::join!(
+        money(&payer, &carol),
+        a_stolen_token_ends_its_session(&client, &spent)
+    );
 }
 
 /// A mail with a code proves the address; who has an account already is told so by mail alone.
@@ -68,8 +71,14 @@ fn keys(body: &Value) -> Vec<&String> {
     body.as_object().expect("an object").keys().collect()
 }
 
-/// A refresh token is good once; its answer can be had again for a moment, and nothing else.
-async fn sessions(client: &Client) -> Client {
+/// The refresh tokens of one session, the first of them spent long ago.
+struct Spent {
+    first: Value,
+    last: Value,
+}
+
+/// A refresh token is good once; for a moment its answer can be had again, and nothing else.
+async fn sessions(client: &Client) -> (Client, Spent) {
     let login = json!({ "email": EMAIL, "password": PASSWORD });
     let wrong = json!({ "email": EMAIL, "password": "not the one" });
     client
@@ -84,29 +93,39 @@ async fn sessions(client: &Client) -> Client {
         (&json!("Bearer"), &json!(300))
     );
 
-    let old = json!({ "refresh_token": first["refresh_token"] });
-    let second = client.post("/v1/auth/refresh", &old).await.expect(200);
+    let second = refresh(client, &first["refresh_token"]).await.expect(200);
     assert_ne!(second["refresh_token"], first["refresh_token"]);
-    let again = client.post("/v1/auth/refresh", &old).await.expect(200);
+    let again = refresh(client, &first["refresh_token"]).await.expect(200);
     assert_eq!(
         again["refresh_token"], second["refresh_token"],
-        "a lost answer is given again, no fork"
+        "a lost answer is given again: no fork"
     );
-    let new = json!({ "refresh_token": second["refresh_token"] });
-    let third = client.post("/v1/auth/refresh", &new).await.expect(200);
-    // The grandparent is past its moment: somebody else holds a copy, so the family ends.
-    client
-        .post("/v1/auth/refresh", &old)
-        .await
-        .expect_problem(401, "invalid_token");
-    let latest = json!({ "refresh_token": third["refresh_token"] });
-    client
-        .post("/v1/auth/refresh", &latest)
-        .await
-        .expect_problem(401, "invalid_token");
+    let third = refresh(client, &second["refresh_token"]).await.expect(200);
 
     let session = client.post("/v1/auth/login", &login).await.expect(200);
-    client.with(&session["access_token"])
+    let spent = Spent {
+        first: first["refresh_token"].clone(),
+        last: third["refresh_token"].clone(),
+    };
+    (client.with(&session["access_token"]), spent)
+}
+
+/// Once a spent token's moment is over, whoever brings it holds a copy: the family ends.
+async fn a_stolen_token_ends_its_session(client: &Client, spent: &Spent) {
+    let refused = eventually("the spent token is refused", || async {
+        let answer = refresh(client, &spent.first).await;
+        (answer.status != 200).then_some(answer)
+    });
+    refused.await.expect_problem(401, "invalid_token");
+    refresh(client, &spent.last)
+        .await
+        .expect_problem(401, "invalid_token");
+}
+
+async fn refresh(client: &Client, token: &Value) -> Answer {
+    client
+        .post("/v1/auth/refresh", &json!({ "refresh_token": token }))
+        .await
 }
 
 async fn keys_and_me(client: &Client, carol: &Client) {
