@@ -1,0 +1,11 @@
+//! Wallets and transfers over HTTP, on a real PostgreSQL.
+
+mod bank;
+mod currencies;
+mod demo;
+mod entries;
+mod idempotency;
+mod openapi;
+mod proof;
+mod transfers;
+mod wallets;
