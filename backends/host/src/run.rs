@@ -31,6 +31,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         _ = term.recv() => return Ok(()),
         _ = int.recv() => return Ok(()),
     };
+    for (app, address) in &started.apps {
+        tracing::info!(app, %address, "listening");
+    }
+    tracing::info!(address = %started.private, "ready; the private port is open");
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
@@ -136,10 +140,7 @@ pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Starte
     let mut apps = BTreeMap::new();
     for door in doors {
         let address = door.socket.local_addr()?;
-        for name in door.apps {
-            tracing::info!(app = name, %address, "listening");
-            apps.insert(name, address);
-        }
+        apps.extend(door.apps.into_iter().map(|name| (name, address)));
         work.spawn(listener::serve(door.socket, door.router, stop.clone()));
     }
     let address = private.local_addr()?;
@@ -150,7 +151,6 @@ pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Starte
         router.merge(private_routes),
         CancellationToken::new(),
     );
-    tracing::info!(%address, "the private port is open");
     Ok(Started {
         apps,
         private: address,

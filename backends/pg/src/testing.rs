@@ -1,9 +1,12 @@
 //! A database per test, copied from a migrated template.
 //!
-//! In the server that `TEST_DATABASE_URL` names (a superuser's or a role's with `createdb`).
+//! In the server that `TEST_DATABASE_URL` names (the role needs `createdb`), or in a private one
+//! that is started for the test process and ends with it.
 
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use local::postgres::Cluster;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
@@ -36,8 +39,8 @@ pub async fn database(migrator: &Migrator) -> TestDatabase {
 ///
 /// Like [`database`].
 pub async fn database_of(migrators: &[&Migrator]) -> TestDatabase {
-    let url = server_url().await;
-    let server = PgConnectOptions::from_str(&url).expect("TEST_DATABASE_URL is a database URL");
+    let url = server_url();
+    let server = PgConnectOptions::from_str(&url).expect("a database URL");
     let mut connection = server.connect().await.expect("the test server answers");
     let template = template(&mut connection, &url, migrators).await;
     let name = format!("test_{}", Uuid::now_v7().simple());
@@ -119,8 +122,11 @@ async fn execute(connection: &mut PgConnection, sql: String) {
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-async fn server_url() -> String {
-    std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL names a PostgreSQL server")
+/// The server named by `TEST_DATABASE_URL`, or one of this test process's own, which ends with it.
+fn server_url() -> String {
+    static OWN: LazyLock<Cluster> =
+        LazyLock::new(|| Cluster::temporary().expect("a private PostgreSQL starts"));
+    std::env::var("TEST_DATABASE_URL").unwrap_or_else(|_| OWN.url_of("postgres"))
 }
 
 /// The same server's URL with another database.
