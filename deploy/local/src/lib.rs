@@ -1,12 +1,26 @@
 //! The whole product on one machine: `make run` is this crate, tests and `loadtest` use it as a
 //! library. It starts our binaries as they are and therefore names none of our other crates.
 
-pub mod inbox;
-pub mod leash;
-pub mod postgres;
-pub mod probe;
-pub mod redis;
-pub mod room;
-pub mod tail;
+// The whole, and what it says.
+pub mod banner;
+pub mod product;
 
-pub use leash::Leash;
+// Its parts, each useful to tests by itself.
+pub mod inbox;
+pub mod postgres;
+pub mod redis;
+
+// What the whole is prepared with.
+mod certs;
+mod config;
+pub mod people;
+pub mod ports;
+mod secrets;
+
+// What everything above stands on.
+mod files;
+pub mod leash;
+pub mod probe;
+pub mod room;
+mod supervise;
+mod tail;

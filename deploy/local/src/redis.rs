@@ -37,7 +37,8 @@ impl Server {
     pub fn start() -> anyhow::Result<Self> {
         let mut last = None;
         for _ in 0..TRIES {
-            match Self::start_on(room::free_port()?) {
+            let [port] = room::free_ports()?;
+            match Self::start_on(port) {
                 Ok(server) => return Ok(server),
                 Err(error) => last = Some(error),
             }

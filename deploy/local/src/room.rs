@@ -29,11 +29,28 @@ pub fn random_hex<const N: usize>() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A loopback port that was free a moment ago. Another process may take it before its user binds
-/// it; who needs certainty binds port 0 itself.
+/// `N` different loopback ports that were free a moment ago. They lie below the range from which the
+/// system itself hands out ports, so that no outgoing connection takes one before its user does.
 ///
 /// # Errors
-/// When no port is left.
-pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+/// When none can be found.
+pub fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    const TRIES: usize = 200;
+    let mut held = Vec::with_capacity(N);
+    for _ in 0..TRIES {
+        let mut bytes = [0u8; 2];
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+        let port = FIRST + u16::from_be_bytes(bytes) % COUNT;
+        // Held until all are found: no port comes twice.
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            held.push((port, listener));
+        }
+        if held.len() == N {
+            let ports: Vec<u16> = held.iter().map(|(port, _)| *port).collect();
+            return Ok(ports.try_into().expect("N were found"));
+        }
+    }
+    Err(io::Error::other("no free ports were found"))
 }

@@ -10,8 +10,7 @@ const BYTES: u64 = 4096;
 const LINES: usize = 20;
 
 /// The last lines of the file, or nothing when it cannot be read.
-#[must_use]
-pub fn of(path: &Path) -> String {
+pub(crate) fn of(path: &Path) -> String {
     let mut bytes = Vec::new();
     // A missing log must not hide the error that it was to explain.
     let _ = File::open(path).and_then(|mut file| {

@@ -1,7 +1,7 @@
 use std::{
     fs,
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -153,4 +153,38 @@ fn parent_of(pid: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
     parent.expect("everybody has a parent").trim().to_owned()
+}
+
+#[test]
+fn the_cluster_of_a_killed_process_ends_too() {
+    let place = room::private(&std::env::temp_dir()).expect("a directory");
+    let note = place.join("url");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_local"))
+        .args(["postgres", "--", "sh", "-c"])
+        .arg(
+            format!(
+                "echo $DATABASE_URL > {0}.new && mv {0}.new {0}",
+                note.display()
+            ) + " && exec cat",
+        )
+        // The command lives until this pipe closes: what we kill is its parent alone.
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !note.exists() {
+        assert!(Instant::now() < deadline, "the command was never run");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let url = fs::read_to_string(&note).expect("readable");
+    assert_eq!(ask(url.trim(), "select 1"), "1");
+    let sockets = url
+        .split_once('@')
+        .and_then(|(_, rest)| rest.split_once(':'))
+        .expect("a host")
+        .0;
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    await_gone(Path::new(&sockets.replace("%2F", "/")));
+    fs::remove_dir_all(place).expect("removed");
 }

@@ -1,0 +1,105 @@
+//! The configuration of the two programs, as this machine needs it.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+
+use crate::{files, ports::Ports};
+
+/// Writes `backend.yaml`; its relative paths start where it lies, in `var/`.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn write_backend(file: &Path, ports: &Ports) -> anyhow::Result<()> {
+    files::write_public(file, &backend(ports))
+}
+
+fn backend(ports: &Ports) -> String {
+    let Ports {
+        edge,
+        apps,
+        private,
+        smtp,
+        ..
+    } = ports;
+    format!(
+        r#"# Written by `make run` at every start: changes here do not last.
+private_bind: "127.0.0.1:{private}"
+identity_keys: "$file:secrets/identity.key"
+cursor_key: "$file:secrets/cursor.key"
+apps:
+  users:
+    bind: "127.0.0.1:{apps}"
+    database: "$env:DATABASE_URL"
+    settings:
+      issuer: "https://localhost:{edge}"
+      audience: "api"
+      token_key: "$file:secrets/token.pem"
+      refresh_key: "$file:secrets/refresh.key"
+      base_url: "https://localhost:{edge}"
+  transactions:
+    bind: "127.0.0.1:{apps}"
+    database: "$env:DATABASE_URL"
+    settings: {{}}
+  notifications:
+    bind: "127.0.0.1:{apps}"
+    database: "$env:DATABASE_URL"
+    settings:
+      smtp: "smtp://127.0.0.1:{smtp}"
+      from: "Vorota <no-reply@localhost>"
+      base_url: "https://localhost:{edge}"
+"#
+    )
+}
+
+/// Copies the route table of `clone` into `place`, on other ports. What the table names beside
+/// itself is found there too: the OpenAPI documents by a link, keys and certificates made anew.
+///
+/// # Errors
+/// When the table cannot be read, or the copy not be written.
+pub(crate) fn move_routes(clone: &Path, place: &Path, ports: &Ports) -> anyhow::Result<()> {
+    let shipped = clone.join("routes.yaml");
+    let table =
+        fs::read_to_string(&shipped).with_context(|| format!("read {}", shipped.display()))?;
+    let moves = Ports::WELL_KNOWN.roles().into_iter().zip(ports.roles());
+    let table = moves.fold(table, |table, ((from, _), (to, _))| {
+        move_port(&table, from, to)
+    });
+    files::write_public(&place.join("routes.yaml"), &table)?;
+    let backends = clone.canonicalize()?.join("backends");
+    std::os::unix::fs::symlink(backends, place.join("backends"))
+        .context("link the OpenAPI documents")
+}
+
+fn move_port(text: &str, from: u16, to: u16) -> String {
+    let wanted = format!(":{from}");
+    let mut parts = text.split(&wanted);
+    let mut moved = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // `:94401` is another port.
+        if part.starts_with(|next: char| next.is_ascii_digit()) {
+            moved.push_str(&wanted);
+        } else {
+            moved.push_str(&format!(":{to}"));
+        }
+        moved.push_str(part);
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_moves_and_its_namesakes_stay() {
+        for (before, after) in [
+            ("bind: \"127.0.0.1:9440\"", "bind: \"127.0.0.1:7\""),
+            ("http://h:9440/x http://h:9440", "http://h:7/x http://h:7"),
+            (":94401 9440 ::9440", ":94401 9440 ::7"),
+            (":9440", ":7"),
+        ] {
+            assert_eq!(move_port(before, 9440, 7), after);
+        }
+    }
+}
