@@ -1,9 +1,11 @@
 //! The one pure decision: what becomes of a request. Run by the edge and by every verb.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use plugin_sdk::{Facts, Params, Reply};
+use plugin_sdk::{Facts, Head, Params, Principal, Reply, Request, Stage};
 
 use crate::path::{self, PathError};
 use crate::plan::{Plan, Route};
@@ -88,7 +90,7 @@ fn asked_for(head: &RawHead<'_>) -> Option<Method> {
 }
 
 /// The host of an authority in the one form that rules are compared with.
-fn host(authority: Option<&str>) -> Option<String> {
+pub(crate) fn host(authority: Option<&str>) -> Option<String> {
     let authority: http::uri::Authority = authority?.parse().ok()?;
     if authority.as_str().contains('@') {
         return None;
@@ -101,17 +103,94 @@ fn host(authority: Option<&str>) -> Option<String> {
 
 /// Judges who is calling, once the stage that finds it out has run: `Some` is the refusal.
 pub fn admit(route: &Route, facts: &Facts) -> Option<Box<Reply>> {
-    if !route.authenticated || facts.principal.is_some() {
-        return None;
+    let nobody = route.authenticated && facts.principal.is_none();
+    nobody.then(|| Box::new(Reply::unauthenticated()))
+}
+
+/// What becomes of a request, as far as its head and its caller tell: limits, validation and the
+/// upstream have not been asked.
+pub enum Decision {
+    /// It has no route.
+    NoRoute(Refusal),
+    /// Its route refuses it.
+    Refused(Located, Box<Reply>),
+    /// It is a CORS preflight: the edge answers it, nothing is forwarded.
+    Preflight(Located),
+    /// It goes on.
+    Forward(Located),
+}
+
+/// Decides on a request of a caller who is already known, or of nobody.
+pub fn decide(plan: &Plan, head: &RawHead<'_>, caller: Option<Arc<Principal>>) -> Decision {
+    let located = match locate(plan, head) {
+        Ok(located) => located,
+        Err(refusal) => return Decision::NoRoute(refusal),
+    };
+    if located.preflight {
+        return Decision::Preflight(located);
     }
-    let reply = Reply::problem(
-        StatusCode::UNAUTHORIZED,
-        "unauthenticated",
-        "Authentication is required",
-    );
-    // RFC 9110 §11.6.1 wants a challenge on every 401.
-    let bearer = HeaderValue::from_static("Bearer");
-    Some(Box::new(reply.header(header::WWW_AUTHENTICATE, bearer)))
+    match judge(&located, head, caller) {
+        Some(reply) => Decision::Refused(located, reply),
+        None => Decision::Forward(located),
+    }
+}
+
+fn judge(
+    located: &Located,
+    head: &RawHead<'_>,
+    caller: Option<Arc<Principal>>,
+) -> Option<Box<Reply>> {
+    let mut facts = Facts {
+        route: located.route.id.clone(),
+        params: located.params.clone(),
+        // Whoever proves nothing on a public route stays nobody there.
+        principal: caller.filter(|_| located.route.authenticated),
+        ..Facts::default()
+    };
+    if let Some(reply) = admit(&located.route, &facts) {
+        return Some(reply);
+    }
+    let head = located.head(head);
+    let mut request = Request::new(head, &mut facts, None);
+    let stage = |stage| stage == Stage::Authorize;
+    let asked = located.route.chain.request(&mut request, stage);
+    // A rule that would have to ask somebody else can't be judged here; it says nothing.
+    asked.now_or_never().flatten()
+}
+
+impl Located {
+    /// The head as plugins see it, from nowhere in particular.
+    fn head<'a>(&'a self, raw: &RawHead<'a>) -> Head<'a> {
+        Head {
+            method: raw.method,
+            host: &self.host,
+            path: &self.path,
+            query: raw.query,
+            headers: raw.headers,
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        }
+    }
+}
+
+impl Decision {
+    /// The id of the route, if there is one.
+    pub fn route(&self) -> Option<&str> {
+        match self {
+            Self::NoRoute(_) => None,
+            Self::Refused(located, _) | Self::Preflight(located) | Self::Forward(located) => {
+                Some(&located.route.id)
+            }
+        }
+    }
+
+    /// The status of the refusal, if it is one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::NoRoute(refusal) => Some(refusal.reply().status.as_u16()),
+            Self::Refused(_, reply) => Some(reply.status.as_u16()),
+            Self::Preflight(_) | Self::Forward(_) => None,
+        }
+    }
 }
 
 impl Refusal {

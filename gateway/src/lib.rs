@@ -4,10 +4,20 @@
 //! a request's way, from the socket to the access record.
 
 // The route table.
-pub mod finding;
+pub mod table;
+
 pub mod plan;
+
+pub mod finding;
+
+pub mod env;
+
+pub mod check;
 
 // A request's way.
 pub mod decide;
 pub mod path;
 pub mod router;
+
+#[cfg(test)]
+mod testing;

@@ -1,7 +1,19 @@
 //! The route table as run: resolved, compiled, immutable. A request holds one `Arc<Plan>` from its
 //! first byte to its access record, so that all phases see one version.
 
+mod access;
+mod caches;
+mod cases;
+mod identity;
+mod listeners;
 mod load;
+mod plugins;
+mod route;
+mod routes;
+mod rule;
+mod shape;
+mod source;
+mod upstreams;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,12 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use identity::KeyRing;
+use ::identity::KeyRing;
 use plugin_sdk::Chain;
 
 use crate::router::{Match, Router};
 
-pub use load::{Loaded, load};
+pub use load::{Loaded, Refused, load};
 
 /// Everything that the gateway decides by.
 pub struct Plan {

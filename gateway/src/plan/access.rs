@@ -1,0 +1,110 @@
+use plugin_sdk::Link;
+
+use super::routes::Names;
+use super::source::Source;
+use super::plugins;
+use crate::table;
+use crate::table::read::Part;
+
+/// Who may use a route, and how often.
+pub(super) struct Access {
+    /// Whether somebody must be known.
+    pub(super) authenticated: bool,
+    pub(super) links: Vec<Link>,
+}
+
+/// Compiles who may use a route. Saying nothing is an error, never an open door.
+pub(super) fn compile(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    names: &Names,
+) -> Access {
+    let ways = written.auth.as_ref().map(|auth| auth.0.as_slice());
+    match ways {
+        None => missing(source, part),
+        Some(ways) if ways.len() > 1 && ways.iter().any(|way| way == "none") => {
+            let message = "asks for a proof or for none";
+            let finding = part.error("auth.none", &["auth"], message);
+            source.findings.push(finding.hint("`none` stands alone"));
+        }
+        Some(_) => {}
+    }
+    let public = ways.is_some_and(|ways| ways == ["none"]);
+    judge_why_public(source, part, written, public);
+    let proofs: Vec<String> = ways
+        .unwrap_or_default()
+        .iter()
+        .filter(|way| *way != "none")
+        .cloned()
+        .collect();
+    let mut links = source.links("auth", "auth", &proofs, &names.links.auth, part);
+    links.extend(allow(source, part, written, public));
+    links.extend(limits(source, part, written, names, public));
+    Access {
+        authenticated: !public,
+        links,
+    }
+}
+
+fn missing(source: &mut Source<'_>, part: &Part<'_>) {
+    let known = source.document.root().get("auth");
+    let way = known.and_then(|node| node.keys().next()).unwrap_or("user");
+    let finding = part.error("auth.missing", &[], "says nothing about authentication");
+    let hint = format!("add `auth: {way}`, or `auth: none` with `why_public: …`");
+    source.findings.push(finding.hint(hint));
+}
+
+fn judge_why_public(source: &mut Source<'_>, part: &Part<'_>, written: &table::Route, public: bool) {
+    let why = written.why_public.as_ref().map(|why| why.trim());
+    if public && why.is_none_or(str::is_empty) {
+        let message = "is open to everybody and does not say why";
+        let finding = part.error("why_public.missing", &["auth"], message);
+        source.findings.push(finding.hint("add `why_public: …`, for whoever reviews it"));
+    }
+    if !public && why.is_some() {
+        let finding = part.error("why_public", &["why_public"], "says why it is public and is not");
+        source.findings.push(finding.hint("leave `why_public` out, or write `auth: none`"));
+    }
+}
+
+fn allow(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    public: bool,
+) -> Option<Link> {
+    written.allow.as_ref()?;
+    if public {
+        let message = "lets in certain callers and asks nobody who they are";
+        let finding = part.error("allow.public", &["allow"], message);
+        source.findings.push(finding.hint("write `auth:` and a way to prove it"));
+    }
+    let inner = Part {
+        path: part.at(&["allow"]),
+        code: "route.allow",
+        ..part.clone()
+    };
+    plugins::of_kind(source, "acl", "allow", &inner, inner.json())
+}
+
+fn limits(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    names: &Names,
+    public: bool,
+) -> Vec<Link> {
+    for (index, name) in written.limits.iter().enumerate() {
+        let limits = source.document.root().get("limits");
+        let limit = limits.and_then(|limits| limits.get(name));
+        let per = limit.and_then(|limit| limit.get("per"));
+        if public && per.is_some_and(|per| per.to_json() == "user") {
+            let message = format!("counts `{name}` per user and asks nobody who they are");
+            let at = ["limits", &index.to_string()];
+            let finding = part.error("limit.public", &at, message);
+            source.findings.push(finding.hint("name a limit with `per: ip`"));
+        }
+    }
+    source.links("limits", "limits", &written.limits, &names.links.limits, part)
+}

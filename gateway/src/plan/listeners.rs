@@ -1,0 +1,171 @@
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use plugin_sdk::Period;
+
+use super::source::Source;
+use super::{Listener, Network, TlsFiles};
+use crate::table::read::Part;
+use crate::table::{self, Protocol};
+
+const MAX_CONNECTIONS: usize = 10_000;
+const MAX_CONNECTIONS_PER_IP: usize = 1_000;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Compiles the sockets; `max_header` is the same for all of them.
+pub(super) fn compile(source: &mut Source<'_>, max_header: usize) -> BTreeMap<String, Listener> {
+    let mut listeners = BTreeMap::new();
+    let entries = source.entries("listeners", "listener");
+    if entries.is_empty() {
+        let finding = source.part("listeners").error("missing", &[], "are missing: nobody could reach us");
+        let hint = "add `listeners: { edge: { bind: \"127.0.0.1:8443\", tls: { cert: …, key: … } } }`";
+        source.findings.push(finding.hint(hint));
+    }
+    for (name, part) in entries {
+        let Some(written) = part.read::<table::Listener>(&mut source.findings) else {
+            continue;
+        };
+        if let Some(listener) = one(source, &part, written, max_header) {
+            listeners.insert(name, listener);
+        }
+    }
+    listeners
+}
+
+/// Compiles where operators ask.
+pub(super) fn management(source: &mut Source<'_>) -> Option<SocketAddr> {
+    let part = source.part("management");
+    if source.document.root().get("management").is_none() {
+        let finding = part.error("missing", &[], "is missing: nobody could ask how we are");
+        source.findings.push(finding.hint("add `management: { bind: \"127.0.0.1:9440\" }`"));
+        return None;
+    }
+    let management: table::Management = part.read(&mut source.findings)?;
+    Some(management.bind)
+}
+
+fn one(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: table::Listener,
+    max_header: usize,
+) -> Option<Listener> {
+    let protocols = written.http.unwrap_or(vec![Protocol::H1, Protocol::H2]);
+    if !protocols.contains(&Protocol::H1) {
+        let finding = part.error("http", &["http"], "must offer `h1`");
+        source.findings.push(finding.hint("write `[h1]` or `[h1, h2]`"));
+    }
+    let tls = match &written.tls {
+        Some(tls) => Some(certificate(source, part, tls)?),
+        None => {
+            if !written.bind.ip().is_loopback() {
+                let message = "speaks plain HTTP on an address that others reach";
+                let finding = part.warning("plain", &["bind"], message);
+                source.findings.push(finding.hint("add `tls: { cert: …, key: … }`"));
+            }
+            None
+        }
+    };
+    let period = |period: Option<Period>, default| period.map_or(default, |period| period.0);
+    let number = |number: Option<NonZeroUsize>, default| number.map_or(default, NonZeroUsize::get);
+    Some(Listener {
+        bind: written.bind,
+        tls,
+        h2: protocols.contains(&Protocol::H2),
+        trusted_proxies: networks(source, part, &written.trusted_proxies),
+        max_connections: number(written.max_connections, MAX_CONNECTIONS),
+        max_connections_per_ip: number(written.max_connections_per_ip, MAX_CONNECTIONS_PER_IP),
+        handshake_timeout: period(written.handshake_timeout, HANDSHAKE_TIMEOUT),
+        header_timeout: period(written.header_timeout, HEADER_TIMEOUT),
+        idle_timeout: period(written.idle_timeout, IDLE_TIMEOUT),
+        stall_timeout: period(written.stall_timeout, STALL_TIMEOUT),
+        max_header,
+    })
+}
+
+fn certificate(source: &mut Source<'_>, part: &Part<'_>, tls: &table::Tls) -> Option<TlsFiles> {
+    let cert = source.file(&tls.cert, part, &["tls", "cert"]);
+    let key = source.file(&tls.key, part, &["tls", "key"]);
+    (cert && key).then(|| TlsFiles {
+        cert: source.env.path(&tls.cert),
+        key: source.env.path(&tls.key),
+    })
+}
+
+fn networks(source: &mut Source<'_>, part: &Part<'_>, written: &[String]) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for (index, text) in written.iter().enumerate() {
+        match Network::parse(text) {
+            Ok(network) => networks.push(network),
+            Err(hint) => {
+                let at = ["trusted_proxies", &index.to_string()];
+                let finding = part.error("network", &at, format!("trusts `{text}`, which is no address block"));
+                source.findings.push(finding.hint(hint));
+            }
+        }
+    }
+    networks
+}
+
+impl Network {
+    /// Reads `10.0.0.0/8` or a single address. The error says what would be right.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let example = || "write it as `10.0.0.0/8`".to_owned();
+        let address: IpAddr = address.parse().map_err(|_| example())?;
+        let (bits, width) = match address {
+            IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
+            IpAddr::V6(v6) => (v6.to_bits(), 128),
+        };
+        let prefix: u8 = match prefix {
+            Some(prefix) => prefix.parse().map_err(|_| example())?,
+            None => width,
+        };
+        if prefix > width {
+            return Err(format!("the prefix is at most {width}"));
+        }
+        let host_bits = width - prefix;
+        let first = bits.checked_shr(host_bits.into()).unwrap_or(0);
+        let first = first.checked_shl(host_bits.into()).unwrap_or(0);
+        if first == bits {
+            return Ok(Self { address, prefix });
+        }
+        let first = match address {
+            IpAddr::V4(_) => IpAddr::V4(u32::try_from(first).unwrap_or_default().into()),
+            IpAddr::V6(_) => IpAddr::V6(first.into()),
+        };
+        Err(format!("did you mean `{first}/{prefix}`?"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_block_begins_at_its_first_address() {
+        for (text, expected) in [
+            ("10.0.0.0/8", Ok(8)),
+            ("192.0.2.7", Ok(32)),
+            ("0.0.0.0/0", Ok(0)),
+            ("2001:db8::/32", Ok(32)),
+            ("::/0", Ok(0)),
+            ("::1", Ok(128)),
+            ("10.0.0.1/8", Err("did you mean `10.0.0.0/8`?")),
+            ("2001:db8::1/64", Err("did you mean `2001:db8::/64`?")),
+            ("10.0.0.0/33", Err("the prefix is at most 32")),
+            ("10.0.0/8", Err("write it as `10.0.0.0/8`")),
+        ] {
+            let network = Network::parse(text).map(|network| network.prefix);
+            assert_eq!(network, expected.map_err(str::to_owned), "{text}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use plugin_sdk::{Kind, Link, Stage};
+use serde_json::Value as Json;
+
+use super::source::Source;
+use crate::table::read::{Fault, Part};
+use crate::table::suggest;
+
+/// The links of all named plugins. Each is built once and shared by the routes that name it.
+#[derive(Default)]
+pub(super) struct Links {
+    pub(super) auth: BTreeMap<String, Link>,
+    pub(super) limits: BTreeMap<String, Link>,
+    pub(super) plugins: BTreeMap<String, Link>,
+}
+
+/// Kinds that have a key of their own on a route, and that key: they can't stand in `plugins`.
+const OWN_KEYS: [(&str, &str); 3] = [
+    ("acl", "allow"),
+    ("rate_limit", "limits"),
+    ("validate", "validate"),
+];
+
+/// Builds every plugin that has a name.
+pub(super) fn compile(source: &mut Source<'_>) -> Links {
+    let mut links = Links::default();
+    for (name, part) in source.entries("auth", "auth") {
+        if let Some(link) = way_to_prove(source, &name, &part) {
+            links.auth.insert(name, link);
+        }
+    }
+    for (name, part) in source.entries("limits", "limit") {
+        if let Some(link) = of_kind(source, "rate_limit", &name, &part, part.json()) {
+            links.limits.insert(name, link);
+        }
+    }
+    for (name, part) in source.entries("plugins", "plugin") {
+        if let Some(link) = builtin(source, &name, &part) {
+            links.plugins.insert(name, link);
+        }
+    }
+    links
+}
+
+/// A plugin of a kind that is known beforehand.
+pub(super) fn of_kind(
+    source: &mut Source<'_>,
+    kind: &str,
+    name: &str,
+    part: &Part<'_>,
+    config: Json,
+) -> Option<Link> {
+    let Some(kind) = source.kinds.iter().find(|known| known.name == kind) else {
+        let message = format!("needs the plugin `{kind}`, which this gateway is built without");
+        source.findings.push(part.error("kind", &[], message));
+        return None;
+    };
+    build(source, kind, name, part, config)
+}
+
+/// `user: { jwt: { … } }`: one kind, by its name, of those that say who is calling.
+fn way_to_prove(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<Link> {
+    let identifying = source.kinds.iter().filter(|kind| kind.stage == Stage::Identify);
+    let json = part.json();
+    let mut keys = json.as_object().into_iter().flat_map(|map| map.keys());
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        let names: Vec<&str> = identifying.map(|kind| kind.name).collect();
+        let finding = part.error("kind", &[], "must say one way, and one only");
+        source.findings.push(finding.hint(format!("there is: {}", names.join(", "))));
+        return None;
+    };
+    if name == "none" {
+        let finding = part.error("name", &[], "has a name that means something else on a route");
+        source.findings.push(finding);
+        return None;
+    }
+    let Some(kind) = identifying.clone().find(|kind| kind.name == key) else {
+        let finding = part.error("kind", &[key], format!("has no way `{key}`"));
+        let hint = suggest::hint(key, identifying.map(|kind| kind.name));
+        source.findings.push(finding.hint(hint));
+        return None;
+    };
+    let inner = Part {
+        path: part.at(&[key]),
+        ..part.clone()
+    };
+    build(source, kind, name, &inner, inner.json())
+}
+
+/// `cors: { builtin: cors, … }`.
+fn builtin(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<Link> {
+    let own_key = |kind: &Kind| {
+        let own = OWN_KEYS.iter().find(|(own, _)| *own == kind.name);
+        own.map(|(_, key)| *key).or((kind.stage == Stage::Identify).then_some("auth"))
+    };
+    let free = source.kinds.iter().filter(|kind| own_key(kind).is_none()).map(|kind| kind.name);
+    let mut json = part.json();
+    let word = json.as_object_mut().and_then(|map| map.remove("builtin"));
+    let Some(Json::String(word)) = word else {
+        let finding = part.error("kind", &["builtin"], "does not say what it is");
+        let known: Vec<&str> = free.collect();
+        source.findings.push(finding.hint(format!("add `builtin:` with one of {}", known.join(", "))));
+        return None;
+    };
+    let Some(kind) = source.kinds.iter().find(|kind| kind.name == word) else {
+        let finding = part.error("kind", &["builtin"], format!("is a `{word}`, which there is not"));
+        source.findings.push(finding.hint(suggest::hint(&word, free)));
+        return None;
+    };
+    if let Some(key) = own_key(kind) {
+        let finding = part.error("kind", &["builtin"], format!("is a `{word}`, which has a key of its own"));
+        source.findings.push(finding.hint(format!("say it under `{key}`")));
+        return None;
+    }
+    build(source, kind, name, part, json)
+}
+
+fn build(
+    source: &mut Source<'_>,
+    kind: &Kind,
+    name: &str,
+    part: &Part<'_>,
+    config: Json,
+) -> Option<Link> {
+    note_files(source, &config);
+    let env = source.env.named(&part.path.join("."));
+    let plugin = part.attempt(config, &mut source.findings, |config| {
+        kind.build(config, &env).map_err(|error| Fault {
+            at: error.at,
+            message: error.message,
+            hint: error.hint,
+        })
+    })?;
+    let name: Arc<str> = name.into();
+    Some(Link { name, plugin })
+}
+
+/// The files that a plugin's configuration refers to are watched like the table itself. Whether
+/// they are good is the plugin's to say.
+fn note_files(source: &mut Source<'_>, config: &Json) {
+    match config {
+        Json::String(text) => {
+            if let Some(path) = text.strip_prefix("$file:") {
+                source.files.insert(source.env.path(path));
+            }
+        }
+        Json::Array(items) => items.iter().for_each(|item| note_files(source, item)),
+        Json::Object(map) => map.values().for_each(|value| note_files(source, value)),
+        _ => {}
+    }
+}

@@ -1,0 +1,153 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use plugin_sdk::{Chain, Link};
+
+use super::routes::Names;
+use super::source::Source;
+use super::{Route, access, rule, shape};
+use crate::router::Match;
+use crate::table;
+use crate::table::read::Part;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A route as far as it could be compiled.
+pub(super) struct Draft<'a> {
+    pub(super) part: Part<'a>,
+    pub(super) id: Option<String>,
+    pub(super) rule: Option<Match>,
+    pub(super) route: Option<Route>,
+}
+
+/// Compiles one route. Whatever is wrong with it is found, not only the first of it.
+pub(super) fn draft<'a>(source: &mut Source<'a>, index: usize, names: &Names) -> Draft<'a> {
+    let mut part = Part {
+        document: source.document,
+        path: vec!["routes".into(), index.to_string()],
+        code: "route",
+        name: format!("route {}", index + 1),
+    };
+    if let Some(id) = part.json()["id"].as_str() {
+        part.name = format!("route \"{id}\"");
+    }
+    let written: Option<table::Route> = part.read(&mut source.findings);
+    let id = written.as_ref().and_then(|written| written.id.clone());
+    let rule = written.as_ref().and_then(|written| rule::compile(source, &part, written));
+    let route = written.and_then(|written| compile(source, &part, written, rule.clone(), names));
+    Draft {
+        part,
+        id,
+        rule,
+        route,
+    }
+}
+
+fn compile(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: table::Route,
+    rule: Option<Match>,
+    names: &Names,
+) -> Option<Route> {
+    refuse_empty_lists(source, part);
+    let id = id(source, part, &written);
+    let upstream = upstream(source, part, &written, names);
+    let access = access::compile(source, part, &written, names);
+    let validate = shape::validate(source, part, &written);
+    let mut links = names.default_links.clone();
+    links.extend(access.links);
+    links.extend(validate);
+    links.extend(extra_plugins(source, part, &written, names));
+    let cache = cache(source, part, &written, names);
+    let timeout = written.timeout.or(names.defaults.timeout);
+    let max_body = shape::max_body(source, part, &written, &names.defaults);
+    let retries = shape::retries(source, part, written.retries.or(names.defaults.retries.clone()));
+    Some(Route {
+        id: id?,
+        upstream: upstream?,
+        chain: Chain::new(links),
+        authenticated: access.authenticated,
+        timeout: timeout.map_or(TIMEOUT, |period| period.0),
+        max_body,
+        connect_retries: retries,
+        cache,
+        websocket: written.websocket,
+        rule: rule?,
+    })
+}
+
+/// An empty list reads like "none" to one and like "all" to another.
+fn refuse_empty_lists(source: &mut Source<'_>, part: &Part<'_>) {
+    for key in ["auth", "limits", "plugins"] {
+        if part.json()[key].as_array().is_some_and(Vec::is_empty) {
+            let finding = part.error("list.empty", &[key], format!("has an empty list under `{key}`"));
+            let hint = match key {
+                "auth" => "name a way, or write `auth: none` with `why_public: …`",
+                _ => "leave the key out",
+            };
+            source.findings.push(finding.hint(hint));
+        }
+    }
+}
+
+fn id(source: &mut Source<'_>, part: &Part<'_>, written: &table::Route) -> Option<Arc<str>> {
+    let Some(id) = &written.id else {
+        let finding = part.error("id.missing", &[], "has no id");
+        source.findings.push(finding.hint("add `id: wallets.read`"));
+        return None;
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
+        let finding = part.error("id", &["id"], "has an id that metrics can't carry");
+        source.findings.push(finding.hint("1 to 64 of letters, digits, `.`, `_` and `-`"));
+    }
+    Some(id.as_str().into())
+}
+
+fn upstream(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    names: &Names,
+) -> Option<Arc<super::Upstream>> {
+    let Some(to) = &written.to else {
+        let finding = part.error("to.missing", &[], "goes nowhere");
+        source.findings.push(finding.hint("add `to:` and an upstream's name"));
+        return None;
+    };
+    let known = source.resolve("upstreams", to, part, &["to"]);
+    known.then(|| names.upstreams.get(to.as_str()).cloned())?
+}
+
+fn extra_plugins(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    names: &Names,
+) -> Vec<Link> {
+    for (index, name) in written.plugins.iter().enumerate() {
+        if names.defaults.plugins.contains(name) {
+            let message = format!("names `{name}`, which `defaults` gives it already");
+            let at = ["plugins", &index.to_string()];
+            source.findings.push(part.error("name.twice", &at, message));
+        }
+    }
+    source.links("plugins", "plugins", &written.plugins, &names.links.plugins, part)
+}
+
+fn cache(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    names: &Names,
+) -> Option<Arc<super::CachePolicy>> {
+    let name = written.cache.as_ref()?;
+    if written.auth.as_ref().is_some_and(|auth| auth.0 != ["none"]) {
+        let message = "keeps answers that are meant for one caller";
+        let finding = part.error("cache.private", &["cache"], message);
+        source.findings.push(finding.hint("only public routes can have a cache"));
+    }
+    let known = source.resolve("caches", name, part, &["cache"]);
+    known.then(|| names.caches.get(name).cloned())?
+}

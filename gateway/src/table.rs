@@ -1,0 +1,287 @@
+//! The route table as written. The doc comments of these types are its manual: the JSON Schema
+//! that editors show is made of them.
+//!
+//! Each named entry is read on its own ([`read`]), so that one mistake does not hide the next.
+
+pub(crate) mod document;
+pub(crate) mod one_or_many;
+pub(crate) mod read;
+pub(crate) mod reference;
+pub(crate) mod retries;
+pub(crate) mod size;
+pub(crate) mod suggest;
+
+use std::collections::BTreeMap;
+
+use plugin_sdk::Period;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use one_or_many::OneOrMany;
+pub use reference::Reference;
+pub use retries::{Fault, Retries, RetryOn};
+pub use size::Size;
+
+/// What stands for every route that says nothing else.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defaults {
+    /// From a request's last byte to the answer's first. Default: `5s`.
+    pub timeout: Option<Period>,
+    /// The largest body of a request. Default: `1MiB`.
+    pub max_body: Option<Size>,
+    /// The largest head of a request. Default: `32KiB`.
+    pub max_header: Option<Size>,
+    /// When a request is sent again. Default: once more, when no connection could be made.
+    pub retries: Option<Retries>,
+    /// Plugins, by name, that every request meets, before those of its route.
+    pub plugins: Vec<String>,
+}
+
+/// A socket that clients reach.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// The address and port, `0.0.0.0:8443`.
+    pub bind: std::net::SocketAddr,
+    /// The certificate. Without it the listener speaks plain HTTP.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// The protocols offered. Default: both.
+    #[serde(default)]
+    pub http: Option<Vec<Protocol>>,
+    /// Address blocks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed. Default: none.
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
+    /// More connections than this wait in the kernel's queue. Default: 10000.
+    #[serde(default)]
+    pub max_connections: Option<std::num::NonZeroUsize>,
+    /// More connections than this from one address (IPv6: one /64) are closed. Default: 1000.
+    #[serde(default)]
+    pub max_connections_per_ip: Option<std::num::NonZeroUsize>,
+    /// From accept to the end of the TLS handshake. Default: `10s`.
+    #[serde(default)]
+    pub handshake_timeout: Option<Period>,
+    /// From the first byte of a head to its last. Default: `10s`.
+    #[serde(default)]
+    pub header_timeout: Option<Period>,
+    /// Between two requests on a connection. Default: `60s`.
+    #[serde(default)]
+    pub idle_timeout: Option<Period>,
+    /// Between two reads or two writes of a body. Default: `30s`.
+    #[serde(default)]
+    pub stall_timeout: Option<Period>,
+}
+
+/// Where a listener's certificate lies; both files are watched.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain as PEM, leaf first.
+    pub cert: String,
+    /// The private key as PEM.
+    pub key: String,
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2.
+    H2,
+}
+
+/// Where operators and Kubernetes ask: `/livez`, `/readyz`, `/metrics`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Management {
+    /// The address and port. Keep it away from clients: nothing guards it.
+    pub bind: std::net::SocketAddr,
+}
+
+/// How a caller is told to the upstreams. The only source of these headers: a client's own are
+/// always removed, on every route.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Plain copies, for services that only log them: header name to claim.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Claim>,
+    /// The sealed statement in `x-identity`, which backends verify.
+    pub sign: Sign,
+}
+
+/// A part of the identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Claim {
+    /// The subject.
+    Sub,
+    /// The roles, comma-separated.
+    Roles,
+    /// The session's id.
+    Sid,
+}
+
+/// The seal of the statement.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sign {
+    /// The keys: one a line, 64 hex digits each. The first seals, all of them open.
+    pub key: Reference,
+    /// How long a statement is valid; at most `60s`. Default: `60s`.
+    #[serde(default)]
+    pub ttl: Option<Period>,
+}
+
+/// Addresses that serve the same thing.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Where it is: `http://host:port` each.
+    pub targets: Vec<String>,
+    /// How it is asked whether it lives. Default: it is not asked, failing connections tell.
+    #[serde(default)]
+    pub health: Option<Health>,
+    /// How long a connection may take to come about. Default: `1s`.
+    #[serde(default)]
+    pub connect_timeout: Option<Period>,
+}
+
+/// A periodic question whether a target lives.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// The path asked for; 2xx means yes.
+    pub path: String,
+    /// Between two questions. Default: `2s`.
+    #[serde(default)]
+    pub every: Option<Period>,
+}
+
+/// How answers of public routes are kept.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// How long an answer is fresh when the upstream does not say.
+    pub ttl: Period,
+    /// How long a stale answer is served while one request fetches a new one. Default: `0s`.
+    #[serde(default)]
+    pub stale: Option<Period>,
+    /// Request headers that the answer depends on.
+    #[serde(default)]
+    pub vary: Vec<String>,
+    /// The most that all answers under this name may take. Default: `16MiB`.
+    #[serde(default)]
+    pub max_size: Option<Size>,
+}
+
+/// A route: which requests, who may make them, where they go.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Its name in logs, metrics and statements; unique, `wallets.read`.
+    #[serde(default)]
+    #[schemars(required)]
+    pub id: Option<String>,
+    /// Which requests it takes.
+    #[serde(default, rename = "match")]
+    #[schemars(required)]
+    pub matches: Option<Match>,
+    /// The upstream that they go to.
+    #[serde(default)]
+    #[schemars(required)]
+    pub to: Option<String>,
+    /// Ways to prove who is calling, by name, any of them; or `none`.
+    #[serde(default)]
+    #[schemars(required)]
+    pub auth: Option<OneOrMany>,
+    /// Why nobody has to prove anything; required with `auth: none`.
+    #[serde(default)]
+    pub why_public: Option<String>,
+    /// Who may: all of the keys, any of a key's list.
+    #[serde(default)]
+    pub allow: Option<serde_json::Value>,
+    /// Limits, by name.
+    #[serde(default)]
+    pub limits: Vec<String>,
+    /// The operation of an OpenAPI document that requests must fit: `openapi.json#createTransfer`.
+    #[serde(default)]
+    pub validate: Option<String>,
+    /// How its answers are kept, by name. Only on public routes.
+    #[serde(default)]
+    pub cache: Option<String>,
+    /// Plugins, by name, after those of `defaults`.
+    #[serde(default)]
+    pub plugins: Vec<String>,
+    /// From a request's last byte to the answer's first.
+    #[serde(default)]
+    pub timeout: Option<Period>,
+    /// The largest body; at most `64KiB` with `validate`, which reads it first.
+    #[serde(default)]
+    pub max_body: Option<Size>,
+    /// Whether `Upgrade: websocket` is let through. Default: no.
+    #[serde(default)]
+    pub websocket: bool,
+    /// When a request is sent again, or `none`.
+    #[serde(default)]
+    pub retries: Option<Retries>,
+}
+
+/// Which requests a route takes. The most specific match wins: exact before `{param}` before `/**`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Match {
+    /// The methods. `GET` takes `HEAD` too.
+    pub method: OneOrMany,
+    /// The host, without a port. Default: any.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The path: `/v1/me`, `/v1/wallets/{wallet_id}` or `/files/**`.
+    pub path: String,
+}
+
+/// A request and what must become of it. Run at every check and before every reload.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// The method and the path: `GET /v1/wallets/7`.
+    pub request: String,
+    /// The host asked for. Default: `edge.test`.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// Headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Who is calling. Default: nobody.
+    #[serde(default, rename = "as")]
+    pub caller: Option<Caller>,
+    /// What must become of it.
+    pub expect: Expect,
+}
+
+/// Somebody who has proven who they are.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Caller {
+    /// The subject. Default: `test`.
+    pub sub: Option<String>,
+    /// The roles held.
+    pub roles: Vec<String>,
+    /// The scopes granted.
+    pub scopes: Vec<String>,
+}
+
+/// What must become of a request: it reaches a route, or it is refused with a status.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// The route that forwards it. With `status`: the route that refuses it.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// The status that it is refused with; what an upstream would say can't be known here.
+    #[serde(default)]
+    pub status: Option<u16>,
+}

@@ -1,0 +1,290 @@
+//! A YAML document with the position of every key and value.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value as Json;
+use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
+
+use crate::finding::{Finding, Findings, Place};
+
+/// A parsed file.
+pub(crate) struct Document {
+    file: Arc<Path>,
+    root: Node,
+}
+
+/// A value and where it begins.
+pub(crate) struct Node {
+    at: Location,
+    value: Value,
+}
+
+enum Value {
+    Leaf(Json),
+    List(Vec<Node>),
+    Map(Vec<(Spanned<String>, Node)>),
+}
+
+impl Document {
+    /// Parses a file. Syntax errors end it; keys that stand there twice are all found.
+    pub(crate) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Option<Self> {
+        let file: Arc<Path> = file.into();
+        let options = serde_saphyr::options! {
+            duplicate_keys: DuplicateKeyPolicy::PassThrough,
+            strict_booleans: true,
+            with_snippet: false,
+        };
+        match serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options) {
+            Ok(root) => {
+                let document = Self {
+                    file,
+                    root: root.into(),
+                };
+                document.find_duplicates(&document.root, findings);
+                Some(document)
+            }
+            Err(error) => {
+                let at = error.location().unwrap_or(Location::UNKNOWN);
+                let message = error.to_string();
+                // The parser repeats the position, in words of its own.
+                let message = message.split(" at line ").next().unwrap_or(&message);
+                let place = Place {
+                    file,
+                    line: at.line().max(1),
+                    column: at.column().max(1),
+                };
+                findings.push(Finding::error("yaml.syntax", place, message));
+                None
+            }
+        }
+    }
+
+    /// The whole.
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Where the value at the end of a path begins, or the last part of the path that is there.
+    pub(crate) fn place<S: AsRef<str>>(&self, path: &[S]) -> Place {
+        let mut node = &self.root;
+        for step in path {
+            match node.get(step.as_ref()) {
+                Some(next) => node = next,
+                None => break,
+            }
+        }
+        self.at(node.at)
+    }
+
+    /// Where the last key of a path stands, or the last part of the path that is there.
+    pub(crate) fn place_of_key<S: AsRef<str>>(&self, path: &[S]) -> Place {
+        let Some((last, parents)) = path.split_last() else {
+            return self.at(self.root.at);
+        };
+        let parent = parents
+            .iter()
+            .try_fold(&self.root, |node, step| node.get(step.as_ref()));
+        let key = parent.and_then(|node| match &node.value {
+            Value::Map(entries) => entries.iter().find(|(key, _)| key.value == last.as_ref()),
+            _ => None,
+        });
+        key.map_or_else(|| self.place(path), |(key, _)| self.at(key.referenced))
+    }
+
+    fn at(&self, at: Location) -> Place {
+        Place {
+            file: self.file.clone(),
+            line: at.line(),
+            column: at.column(),
+        }
+    }
+
+    fn find_duplicates(&self, node: &Node, findings: &mut Findings) {
+        for (index, (key, value)) in node.entries().iter().enumerate() {
+            let first = node.entries()[..index]
+                .iter()
+                .find(|(other, _)| other.value == key.value);
+            if let Some((first, _)) = first {
+                let message = format!(
+                    "`{}` stands there twice, first on line {}",
+                    key.value,
+                    first.referenced.line()
+                );
+                let place = self.at(key.referenced);
+                findings.push(Finding::error("yaml.key.duplicate", place, message));
+            }
+            self.find_duplicates(value, findings);
+        }
+        for item in node.items() {
+            self.find_duplicates(item, findings);
+        }
+    }
+}
+
+impl Node {
+    /// The value under a key or, in a list, at an index. Of a key that stands there twice the first.
+    pub(crate) fn get(&self, step: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Leaf(_) => None,
+            Value::List(items) => items.get(step.parse::<usize>().ok()?),
+            Value::Map(entries) => {
+                let mut entries = entries.iter();
+                entries
+                    .find(|(key, _)| key.value == step)
+                    .map(|(_, value)| value)
+            }
+        }
+    }
+
+    /// The keys of a map; none of anything else.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries().iter().map(|(key, _)| key.value.as_str())
+    }
+
+    /// The elements of a list; none of anything else.
+    pub(crate) fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// Whether it is a map.
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.value, Value::Map(_))
+    }
+
+    /// Whether it is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.value, Value::List(_))
+    }
+
+    /// The same without positions.
+    pub(crate) fn to_json(&self) -> Json {
+        match &self.value {
+            Value::Leaf(json) => json.clone(),
+            Value::List(items) => items.iter().map(Node::to_json).collect(),
+            Value::Map(entries) => {
+                let entries = entries.iter().rev();
+                entries
+                    .map(|(key, value)| (key.value.clone(), value.to_json()))
+                    .collect()
+            }
+        }
+    }
+
+    fn entries(&self) -> &[(Spanned<String>, Node)] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+}
+
+impl From<Spanned<Value>> for Node {
+    fn from(spanned: Spanned<Value>) -> Self {
+        Self {
+            at: spanned.referenced,
+            value: spanned.value,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Leaf(Json::Null))
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Leaf(value.into()))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Leaf(value.into()))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Leaf(value.into()))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Leaf(value.into()))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Leaf(value.into()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element::<Spanned<Value>>()? {
+            items.push(item.into());
+        }
+        Ok(Value::List(items))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((key, value)) = map.next_entry::<Spanned<String>, Spanned<Value>>()? {
+            entries.push((key, value.into()));
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> (Option<Document>, String) {
+        let mut findings = Findings::default();
+        let document = Document::parse(Path::new("t.yaml"), text, &mut findings);
+        (document, findings.to_string())
+    }
+
+    #[test]
+    fn every_key_and_value_has_a_place() {
+        let (document, _) = parse("a:\n  b: [1, {c: no}]\n# why\nd: 5s\n");
+        let document = document.expect("YAML");
+        for (path, place, of_key) in [
+            (&["a", "b"][..], "t.yaml:2:6", "t.yaml:2:3"),
+            (&["a", "b", "1", "c"], "t.yaml:2:14", "t.yaml:2:11"),
+            (&["d"], "t.yaml:4:4", "t.yaml:4:1"),
+            (&["a", "x"], "t.yaml:2:3", "t.yaml:2:3"),
+        ] {
+            assert_eq!(document.place(path).to_string(), place, "{path:?}");
+            assert_eq!(document.place_of_key(path).to_string(), of_key, "{path:?}");
+        }
+        let json = serde_json::json!({"a": {"b": [1, {"c": "no"}]}, "d": "5s"});
+        assert_eq!(document.root().to_json(), json);
+    }
+
+    #[test]
+    fn all_duplicates_are_found() {
+        let (document, findings) = parse("a: 1\nb: {c: 1, c: 2}\na: 2\n");
+        assert!(document.is_some());
+        assert_eq!(findings.matches("yaml.key.duplicate").count(), 2, "{findings}");
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        let mut bomb = String::from("a0: &a0 [x, x]\n");
+        for level in 1..40 {
+            let below = level - 1;
+            bomb += &format!("a{level}: &a{level} [*a{below}, *a{below}]\n");
+        }
+        let (document, findings) = parse(&bomb);
+        assert!(document.is_none(), "{findings}");
+        let deep = "[".repeat(100_000);
+        assert!(parse(&deep).0.is_none());
+    }
+}
