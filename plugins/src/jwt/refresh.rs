@@ -1,0 +1,199 @@
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::{ArcSwapOption, Guard};
+use plugin_sdk::{Clock, Env, FetchError};
+use tokio::sync::{Notify, watch};
+
+use super::keys::{KeySet, KeySetError};
+use super::{Alg, Config};
+
+/// Between two fetches that requests asked for: a flood of unknown key ids is one fetch.
+const COOLDOWN: Duration = Duration::from_secs(10);
+
+/// After a fetch that failed: doubled each time, up to this.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// A longer document than this is none, in bytes.
+const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
+
+/// An issuer's keys as they are now. One task fetches them, nobody else.
+pub(super) struct Keys {
+    set: ArcSwapOption<KeySet>,
+    remote: Option<Remote>,
+}
+
+struct Remote {
+    url: String,
+    algs: Vec<Alg>,
+    refresh: Duration,
+    stale_after: Duration,
+    clock: Arc<dyn Clock>,
+    started: AtomicBool,
+    /// When the keys were last had and last asked for, in milliseconds of the monotonic clock.
+    had_ms: AtomicU64,
+    asked_ms: AtomicU64,
+    /// Whether a fetch is under way or asked for.
+    pending: watch::Sender<bool>,
+    wanted: Arc<Notify>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RefreshError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
+}
+
+impl Keys {
+    /// Keys that don't change until the table is loaded again.
+    pub(super) fn fixed(set: KeySet) -> Self {
+        Self {
+            set: ArcSwapOption::from_pointee(set),
+            remote: None,
+        }
+    }
+
+    /// Keys that are fetched once [`Keys::start`] is called.
+    pub(super) fn remote(config: &Config, env: &Env) -> Self {
+        Self {
+            set: ArcSwapOption::empty(),
+            remote: Some(Remote {
+                url: config.jwks.clone(),
+                algs: config.algs.clone(),
+                refresh: config.refresh.0,
+                stale_after: config.stale_keys.0,
+                clock: Arc::clone(&env.clock),
+                started: AtomicBool::new(false),
+                had_ms: AtomicU64::new(0),
+                asked_ms: AtomicU64::new(0),
+                pending: watch::Sender::new(true),
+                wanted: Arc::new(Notify::new()),
+            }),
+        }
+    }
+
+    /// Starts the task that keeps the keys fresh, the first time it is called. The task ends with
+    /// the last holder of the keys.
+    pub(super) fn start(self: &Arc<Self>, env: &Env) {
+        let Some(remote) = &self.remote else { return };
+        if !remote.started.swap(true, Ordering::Relaxed) {
+            let wanted = Arc::clone(&remote.wanted);
+            env.spawn(keep_fresh(Arc::downgrade(self), wanted, env.clone()));
+        }
+    }
+
+    /// The keys, unless there are none yet or they are too old to be trusted.
+    pub(super) fn current(&self) -> Option<Arc<KeySet>> {
+        let set: Guard<Option<Arc<KeySet>>> = self.set.load();
+        let stale = self.remote.as_ref().is_some_and(Remote::is_stale);
+        set.as_ref().filter(|_| !stale).map(Arc::clone)
+    }
+
+    /// Asks for a fetch. False when the last one is too fresh, or keys are never fetched.
+    pub(super) fn want(&self) -> bool {
+        let Some(remote) = &self.remote else {
+            return false;
+        };
+        let mut wanted = false;
+        // Under the channel's lock: of many requests that ask at once, one wakes the task.
+        remote.pending.send_if_modified(|pending| {
+            let asked_ms = remote.asked_ms.load(Ordering::Relaxed);
+            let since = Duration::from_millis(remote.now_ms().saturating_sub(asked_ms));
+            let wake = !*pending && since >= COOLDOWN;
+            if wake {
+                *pending = true;
+                remote.wanted.notify_one();
+            }
+            wanted = *pending;
+            wake
+        });
+        wanted
+    }
+
+    /// Waits until the fetch that is under way or asked for has ended, or the time is up.
+    pub(super) async fn fetched(&self, within: Duration) {
+        let Some(remote) = &self.remote else { return };
+        let mut pending = remote.pending.subscribe();
+        // Whether it came in time is seen by the keys that are there then.
+        let _ = tokio::time::timeout(within, pending.wait_for(|pending| !pending)).await;
+    }
+
+    /// Fetches the document. What is no key set changes nothing.
+    async fn fetch(&self, remote: &Remote, env: &Env) -> Result<(), RefreshError> {
+        let document = env.fetch.get(&remote.url, MAX_DOCUMENT_BYTES).await?;
+        let known = self.set.load();
+        if !known.as_ref().is_some_and(|set| set.is_from(&document)) {
+            let set = KeySet::parse(document, &remote.algs)?;
+            self.set.store(Some(Arc::new(set)));
+        }
+        remote.had_ms.store(remote.now_ms(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Remote {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_stale(&self) -> bool {
+        let age = self.now_ms().saturating_sub(self.had_ms.load(Ordering::Relaxed));
+        Duration::from_millis(age) > self.stale_after
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        if let Some(remote) = &self.remote {
+            // Wakes the task, which finds nobody left.
+            remote.wanted.notify_one();
+        }
+    }
+}
+
+async fn keep_fresh(keys: Weak<Keys>, wanted: Arc<Notify>, env: Env) {
+    let mut failures = 0;
+    loop {
+        let pause = {
+            let Some(keys) = keys.upgrade() else { return };
+            let Some(remote) = &keys.remote else { return };
+            remote.pending.send_replace(true);
+            remote.asked_ms.store(remote.now_ms(), Ordering::Relaxed);
+            let fetched = keys.fetch(remote, &env).await;
+            remote.pending.send_replace(false);
+            match fetched {
+                Ok(()) => {
+                    failures = 0;
+                    jittered(remote.refresh)
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(
+                        url = remote.url, failures, %error,
+                        "the issuer's keys could not be refreshed; the known ones hold until stale"
+                    );
+                    jittered(backoff(failures).min(remote.refresh))
+                }
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = wanted.notified() => {}
+        }
+    }
+}
+
+fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(5)).min(RETRY_MAX)
+}
+
+/// Up to a tenth less, so that gateways that started together don't ask together for ever.
+fn jittered(pause: Duration) -> Duration {
+    let tenth = u64::try_from(pause.as_millis() / 10).unwrap_or(u64::MAX).max(1);
+    let random = RandomState::new().build_hasher().finish() % tenth;
+    pause - Duration::from_millis(random).min(pause)
+}
