@@ -59,7 +59,7 @@ pub enum AmountError {
 /// It is kept as any JSON value, so that a wrong one is answered as a wrong amount and not as a
 /// malformed body; the schema that is published (and that the gateway holds bodies to) is the strict one.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[schema(as = Amount)]
+#[schema(as = Amount, description = "How much, in whole minor units of one currency.")]
 #[serde(deny_unknown_fields)]
 pub struct WrittenAmount {
     /// Whole minor units: 1234 is 12.34 USD, 1234 JPY, or 1.234 BHD.

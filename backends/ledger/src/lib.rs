@@ -8,7 +8,7 @@
 //! - [`Balance`], [`Balances`]: what an account holds
 //! - [`evaluate`]: the rules, without I/O: transfers in order, each with its own result
 //! - [`Claim`], [`Answer`]: one effect and one answer for each `Idempotency-Key`
-//! - [`post`]: lock, look up, evaluate, write: a batch in one commit
+//! - [`post()`]: lock, look up, evaluate, write: a batch in one commit
 //! - [`Teller`]: many callers, few commits
 //! - [`Proof`]: the books, checked against themselves
 
@@ -17,22 +17,25 @@ mod amount;
 mod currency;
 mod idem;
 mod journal;
+mod opening;
+mod post;
 mod posting;
 mod reconcile;
 mod store;
 mod teller;
+mod upkeep;
 
 pub use account::{AccountId, Balance, Balances, Kind, open_account};
 pub use amount::{Amount, AmountError, WrittenAmount};
 pub use currency::Currency;
 pub use idem::{Answer, Claim};
-pub use journal::{
-    Code, OpeningError, Order, Outcome, Posted, Verdict, forget_answers, make_partitions,
-    open_balance, post,
-};
+pub use journal::{Code, Posted};
+pub use opening::{OpeningError, open_balance};
+pub use post::{Order, Outcome, Verdict, post};
 pub use posting::{Leg, Refusal, Transfer, evaluate};
 pub use reconcile::{Invariant, Proof, reconcile};
 pub use teller::{PostError, Teller};
+pub use upkeep::{forget_answers, make_partitions};
 
-/// Schema `ledger`: run by each app that posts, into its own database; twice is harmless.
+/// Schema `ledger`. The app that posts applies these before its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

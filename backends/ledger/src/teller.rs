@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::journal::{Order, Outcome, post};
+use crate::post::{Order, Outcome, post};
 
 /// Orders in one commit at most: beyond it a transaction only gets longer, not cheaper by the order.
 const MAX_BATCH: usize = 1024;

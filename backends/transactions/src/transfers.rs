@@ -32,8 +32,10 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 #[serde(deny_unknown_fields)]
 pub(crate) struct TransferWish {
     /// One of the caller's wallets.
+    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
     from: Uuid,
     /// Anybody's wallet, of the same currency.
+    #[schema(value_type = String, format = Uuid, pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
     to: Uuid,
     amount: WrittenAmount,
 }
@@ -85,7 +87,8 @@ pub(crate) enum TransferError {
         min_length = 1, max_length = 255, pattern = "^[!-~]+$"
     )),
     responses(
-        (status = 201, description = "The money has moved", body = Transfer),
+        (status = 201, description = "The money has moved", body = Transfer,
+            headers(("idempotency-replayed" = bool, description = "`true` on an answer given before"))),
         (status = 404, description = "`wallet_not_found`: not there, or `from` is not the caller's"),
         (status = 409, description = "`idempotency_key_reused`: another request came under this key"),
         (status = 422, description = "`insufficient_funds`, `currency_mismatch`, `same_wallet` or `bad_amount`; nothing moved"),

@@ -161,11 +161,11 @@ fn money_that_came_in_the_same_batch_can_be_spent_and_a_refusal_hinders_nobody()
     assert_eq!(posted(&balances), [0, 0, 10]);
 }
 
+/// Both balances after a transfer.
+type Afters = (i128, i128);
+
 /// The model: plain big numbers, one currency, accounts 1 to 4, the last of which may fall below zero.
-fn model(
-    start: &[i64],
-    transfers: &[Transfer],
-) -> (Vec<Option<(i128, i128)>>, BTreeMap<i64, i128>) {
+fn model(start: &[i64], transfers: &[Transfer]) -> (Vec<Option<Afters>>, BTreeMap<i64, i128>) {
     let mut book: BTreeMap<i64, i128> = (1..)
         .zip(start.iter().map(|posted| i128::from(*posted)))
         .collect();

@@ -49,7 +49,7 @@ async fn opposite_transfers_never_wait_for_each_other_in_a_circle() {
         let pool = books.pool().clone();
         writers.spawn(async move {
             for m in 0..25 {
-                let mut pairs = vec![(ann, bob), (bob, cid), (cid, ann), (bob, ann)];
+                let mut pairs = [(ann, bob), (bob, cid), (cid, ann), (bob, ann)];
                 if n % 2 == 0 {
                     pairs.reverse();
                 }

@@ -1,0 +1,61 @@
+//! The balance an account begins with.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::PgConnection;
+
+use crate::account::{AccountId, Kind, open_account};
+use crate::amount::Amount;
+use crate::journal::{Code, Ids, Line, Posted};
+use crate::posting::{Refusal, Transfer, evaluate};
+use crate::store;
+
+/// Why an opening balance was not posted.
+#[derive(Debug, thiserror::Error)]
+pub enum OpeningError {
+    /// The rules forbid it.
+    #[error("opening balance refused")]
+    Refused(#[from] Refusal),
+    /// The database failed us.
+    #[error("opening balance not written")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Gives an account the balance it begins with, out of the equity account of its currency.
+///
+/// Once: an account that has an opening entry keeps it, and `false` is returned. Takes place when the
+/// caller's transaction commits.
+pub async fn open_balance(
+    tx: &mut PgConnection,
+    account: AccountId,
+    amount: Amount,
+) -> Result<bool, OpeningError> {
+    let equity = open_account(tx, None, amount.currency(), Kind::Equity).await?;
+    let mut balances = store::lock(tx, &BTreeSet::from([equity, account])).await?;
+    if store::was_credited(tx, account, Code::Opening).await? {
+        return Ok(false);
+    }
+    let leg = evaluate(
+        &mut balances,
+        &[Transfer {
+            debit: equity,
+            credit: account,
+            amount,
+        }],
+    )
+    .remove(0)?;
+    let now = store::now(tx).await?;
+    let posted = Posted {
+        id: Ids::new(now).next(),
+        leg,
+        at: now,
+    };
+    let line = Line {
+        posted,
+        code: Code::Opening,
+        actor: None,
+    };
+    let written = store::write(tx, &[line], &balances, &BTreeMap::new(), now).await?;
+    assert!(written, "without a key nobody can have been faster");
+    Ok(true)
+}
