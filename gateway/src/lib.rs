@@ -15,9 +15,31 @@ pub mod env;
 pub mod check;
 
 // A request's way.
+pub mod run;
+
+pub mod listener;
+
+pub mod proxy;
+
+pub mod framing;
+
 pub mod decide;
 pub mod path;
 pub mod router;
+
+pub mod forward;
+
+pub mod cache;
+
+pub mod upstream;
+
+pub mod reply;
+
+pub mod access_log;
+
+pub mod metrics;
+
+pub mod management;
 
 #[cfg(test)]
 mod testing;

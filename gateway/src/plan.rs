@@ -27,6 +27,7 @@ use plugin_sdk::Chain;
 
 use crate::router::{Match, Router};
 
+pub(crate) use load::version;
 pub use load::{Loaded, Refused, load};
 
 /// Everything that the gateway decides by.
@@ -92,6 +93,25 @@ pub struct Network {
     pub address: std::net::IpAddr,
     /// How many leading bits count.
     pub prefix: u8,
+}
+
+impl Network {
+    /// Whether an address lies in it. Both are compared in canonical form (RFC 4291 §2.5.5.2).
+    pub fn contains(&self, address: std::net::IpAddr) -> bool {
+        use std::net::IpAddr::{V4, V6};
+        let prefix = u32::from(self.prefix);
+        match (self.address, address.to_canonical()) {
+            (V4(network), V4(address)) => {
+                let differ = u32::from(network) ^ u32::from(address);
+                differ.leading_zeros() >= prefix.min(32)
+            }
+            (V6(network), V6(address)) => {
+                let differ = u128::from(network) ^ u128::from(address);
+                differ.leading_zeros() >= prefix.min(128)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// How a caller is told to the upstreams.

@@ -1,0 +1,250 @@
+//! The access record: one per request, written as a line of JSON by a thread of its own.
+//!
+//! A request never waits for the log: the queue is bounded, and what does not fit is dropped and
+//! counted. No secret gets in: of a query only the names are kept, of headers nothing.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use crate::metrics::Metrics;
+
+/// More records than this wait nowhere.
+const QUEUE: usize = 8_192;
+
+/// What is kept of one request.
+#[derive(Debug, Clone, Serialize)]
+pub struct Record {
+    /// When its head was read.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The id that the answer and the backends' logs share.
+    pub request_id: String,
+    /// The trace that it belongs to (W3C Trace Context).
+    pub trace_id: String,
+    /// The route; empty when none took it.
+    pub route: Arc<str>,
+    /// The method, as it came.
+    pub method: String,
+    /// The canonical path; as it came when it has no canonical form.
+    pub path: String,
+    /// The names of the query's parameters. Their values may be secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<String>,
+    /// The status that the client got; `None` when it went away first.
+    pub status: Option<u16>,
+    /// The code of the problem, when we answered with one.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub code: &'static str,
+    /// Of the request's body.
+    pub bytes_in: u64,
+    /// Of the answer's body.
+    pub bytes_out: u64,
+    /// From the head to the end of the answer.
+    pub took_us: u64,
+    /// The upstream's name; empty when none was asked.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub upstream: Arc<str>,
+    /// From the choice of an upstream to the head of its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_us: Option<u64>,
+    /// The address that counts as the client's.
+    pub client: Option<IpAddr>,
+    /// The subject of who called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// `h1` or `h2`.
+    pub protocol: &'static str,
+    /// The version of TLS; empty on a plain listener.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub tls: String,
+    /// What the cache did; empty when it was not asked.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub cache: &'static str,
+    /// The plugin that answered, or `gateway`; empty when neither did.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub refused_by: &'static str,
+    /// Whether it ended without an answer: the client went away or a hook panicked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub aborted: bool,
+}
+
+/// The names in a query, as they came, at most 16 of them and 64 bytes each.
+pub fn query_names(query: &str) -> Vec<String> {
+    query
+        .split('&')
+        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
+        .filter(|name| !name.is_empty())
+        .take(16)
+        .map(|name| name.chars().take(64).collect())
+        .collect()
+}
+
+/// Where records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// The end of a file, made when it is not there.
+    File(PathBuf),
+}
+
+/// Takes records and has them written.
+pub struct AccessLog {
+    /// `None` says that no more will come.
+    queue: SyncSender<Option<Box<Record>>>,
+    metrics: Arc<Metrics>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl AccessLog {
+    /// Starts the thread that writes.
+    pub fn start(target: &Target, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let out: Box<dyn Write + Send> = match target {
+            Target::Stdout => Box::new(io::stdout()),
+            Target::File(path) => Box::new(
+                std::fs::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(path)?,
+            ),
+        };
+        Self::start_on(out, metrics)
+    }
+
+    fn start_on(out: Box<dyn Write + Send>, metrics: Arc<Metrics>) -> io::Result<Self> {
+        let (queue, records) = sync_channel(QUEUE);
+        let writer = std::thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || write(&records, io::BufWriter::new(out)))?;
+        Ok(Self {
+            queue,
+            metrics,
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Hands a record over, or drops it when the queue is full.
+    pub fn record(&self, record: Box<Record>) {
+        match self.queue.try_send(Some(record)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.metrics.log_dropped.inc();
+            }
+        }
+    }
+
+    /// Blocks until all records so far are written, and ends the thread. Later ones are dropped.
+    pub fn stop(&self) {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = writer else { return };
+        // It fails only when the thread is gone already.
+        let _ = self.queue.send(None);
+        if writer.join().is_err() {
+            tracing::error!("the access log's thread panicked");
+        }
+    }
+}
+
+fn write(records: &Receiver<Option<Box<Record>>>, mut out: impl Write) {
+    while let Ok(Some(first)) = records.recv() {
+        let mut next = Some(first);
+        let mut last = false;
+        // All that waits goes out in one write.
+        while let Some(record) = next {
+            let line = serde_json::to_vec(&record).map_err(io::Error::from);
+            if let Err(error) = line.and_then(|mut line| {
+                line.push(b'\n');
+                out.write_all(&line)
+            }) {
+                tracing::error!(%error, "an access record can't be written");
+            }
+            next = match records.try_recv() {
+                Ok(None) => {
+                    last = true;
+                    None
+                }
+                Ok(record) => record,
+                Err(_) => None,
+            };
+        }
+        if let Err(error) = out.flush() {
+            tracing::error!(%error, "access records can't be written");
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    fn record() -> Box<Record> {
+        Box::new(Record {
+            at: OffsetDateTime::UNIX_EPOCH,
+            request_id: "r".into(),
+            trace_id: "t".into(),
+            route: "me".into(),
+            method: "GET".into(),
+            path: "/v1/me\n\u{1b}".into(),
+            query: query_names("token=SECRET&page=2&&flag"),
+            status: Some(200),
+            code: "",
+            bytes_in: 0,
+            bytes_out: 2,
+            took_us: 7,
+            upstream: "users".into(),
+            upstream_us: None,
+            client: Some(IpAddr::from([192, 0, 2, 1])),
+            user: None,
+            protocol: "h2",
+            tls: String::new(),
+            cache: "",
+            refused_by: "",
+            aborted: false,
+        })
+    }
+
+    #[test]
+    fn a_record_is_one_line_without_secrets() {
+        let line = serde_json::to_string(&record()).expect("a record is JSON");
+        expect_test::expect![[r#"{"at":"1970-01-01T00:00:00Z","request_id":"r","trace_id":"t","route":"me","method":"GET","path":"/v1/me\n\u001b","query":["token","page","flag"],"status":200,"bytes_in":0,"bytes_out":2,"took_us":7,"upstream":"users","client":"192.0.2.1","protocol":"h2"}"#]].assert_eq(&line);
+    }
+
+    /// Blocks its first write until the test lets go.
+    struct Stuck(Mutex<std::sync::mpsc::Receiver<()>>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.lock().expect("one thread").recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stuck_disk_costs_records_and_nothing_else() {
+        let metrics = Arc::new(Metrics::default());
+        let (let_go, held) = channel();
+        let log = AccessLog::start_on(Box::new(Stuck(Mutex::new(held))), metrics.clone())
+            .expect("a thread");
+        // The thread holds back at most what one drain of the queue took.
+        for _ in 0..3 * QUEUE {
+            log.record(record());
+        }
+        assert!(metrics.log_dropped.get() > 0);
+        drop(let_go);
+        log.stop();
+    }
+}

@@ -1,0 +1,223 @@
+//! Every metric of the gateway: its name, its labels and when it moves.
+//!
+//! Labels come from closed sets: ids of routes, names of upstreams and plugins, codes of problems.
+//! Never a path, an address or a user.
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// The route label of a request that no route took.
+pub const NO_ROUTE: &str = "none";
+
+/// In seconds: a cached answer takes a fraction of the first, a slow upstream some of the last.
+const BUCKETS_S: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// The gateway's metrics. One set per edge, so that tests do not see each other's.
+pub struct Metrics {
+    registry: Registry,
+    /// How long requests took, by `route`, `method` and `status` (`2xx`, …; `gone`: the client was).
+    pub duration: HistogramVec,
+    /// Requests that are being answered.
+    pub in_flight: IntGauge,
+    /// Open connections, by `listener`.
+    pub connections: IntGaugeVec,
+    /// Connections that were closed unserved, by `listener` and `reason`.
+    pub connections_refused: IntCounterVec,
+    /// Requests that we answered ourselves, by `route`, `code` and `by` (the plugin or `gateway`).
+    pub refused: IntCounterVec,
+    /// Attempts that failed, by `upstream` and `reason`.
+    pub upstream_errors: IntCounterVec,
+    /// Connections to upstreams, by `upstream` and whether they were `reused`.
+    pub upstream_connections: IntCounterVec,
+    /// Targets that take requests now, by `upstream`.
+    pub upstream_targets: IntGaugeVec,
+    /// What the cache did, by `policy` and `outcome`.
+    pub cache: IntCounterVec,
+    /// Access records that were dropped because the queue was full.
+    pub log_dropped: IntCounter,
+    /// Requests that ended without an answer: the client went away or a hook panicked.
+    pub aborted: IntCounter,
+    /// Tables that were refused since the start.
+    pub config_rejected: IntCounter,
+    /// 1 for the `version` of the table that is served.
+    pub config_info: IntGaugeVec,
+    /// When a listener's certificate ends, in Unix seconds, by `listener`.
+    pub certificate_expiry: IntGaugeVec,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let registry = Registry::new();
+        let duration = HistogramVec::new(
+            HistogramOpts::new(
+                "gateway_request_duration_seconds",
+                "From a request's head to the end of its answer.",
+            )
+            .buckets(BUCKETS_S.to_vec()),
+            &["route", "method", "status"],
+        )
+        .expect("names and labels are literals");
+        registry
+            .register(Box::new(duration.clone()))
+            .expect("each name is used once");
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)
+                .expect("names and labels are literals");
+            registry
+                .register(Box::new(counters.clone()))
+                .expect("each name is used once");
+            counters
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)
+                .expect("names and labels are literals");
+            registry
+                .register(Box::new(gauges.clone()))
+                .expect("each name is used once");
+            gauges
+        };
+        Self {
+            in_flight: gauges(
+                "gateway_requests_in_flight",
+                "Requests that are being answered.",
+                &[],
+            )
+            .with_label_values::<&str>(&[]),
+            connections: gauges(
+                "gateway_connections",
+                "Open client connections.",
+                &["listener"],
+            ),
+            connections_refused: counters(
+                "gateway_connections_refused_total",
+                "Connections closed unserved.",
+                &["listener", "reason"],
+            ),
+            refused: counters(
+                "gateway_refused_total",
+                "Requests answered by the gateway in place of an upstream.",
+                &["route", "code", "by"],
+            ),
+            upstream_errors: counters(
+                "gateway_upstream_errors_total",
+                "Attempts at an upstream that failed.",
+                &["upstream", "reason"],
+            ),
+            upstream_connections: counters(
+                "gateway_upstream_connections_total",
+                "Connections used towards upstreams.",
+                &["upstream", "reused"],
+            ),
+            upstream_targets: gauges(
+                "gateway_upstream_targets",
+                "Targets that take requests now.",
+                &["upstream"],
+            ),
+            cache: counters(
+                "gateway_cache_total",
+                "What the cache did.",
+                &["policy", "outcome"],
+            ),
+            log_dropped: counters(
+                "gateway_access_log_dropped_total",
+                "Access records dropped because the queue was full.",
+                &[],
+            )
+            .with_label_values::<&str>(&[]),
+            aborted: counters(
+                "gateway_requests_aborted_total",
+                "Requests that ended without an answer.",
+                &[],
+            )
+            .with_label_values::<&str>(&[]),
+            config_rejected: counters(
+                "gateway_config_rejected_total",
+                "Route tables refused since the start.",
+                &[],
+            )
+            .with_label_values::<&str>(&[]),
+            config_info: gauges(
+                "gateway_config_info",
+                "The version of the route table that is served.",
+                &["version"],
+            ),
+            certificate_expiry: gauges(
+                "gateway_certificate_expiry_timestamp_seconds",
+                "When a listener's certificate ends.",
+                &["listener"],
+            ),
+            duration,
+            registry,
+        }
+    }
+}
+
+impl Metrics {
+    /// A table is served from now on.
+    pub fn config_accepted(&self, version: &str) {
+        self.config_info.reset();
+        self.config_info.with_label_values(&[version]).set(1);
+    }
+
+    /// A table was refused; the old one serves on.
+    pub fn config_rejected(&self) {
+        self.config_rejected.inc();
+    }
+
+    /// All of them, as Prometheus reads them (text format 0.0.4).
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+            Err(error) => {
+                tracing::error!(%error, "metrics can't be written");
+                String::new()
+            }
+        }
+    }
+}
+
+/// The `status` label: the class, not the code.
+pub fn status_class(status: Option<http::StatusCode>) -> &'static str {
+    match status.map(|status| status.as_u16() / 100) {
+        Some(1) => "1xx",
+        Some(2) => "2xx",
+        Some(3) => "3xx",
+        Some(4) => "4xx",
+        Some(5) => "5xx",
+        _ => "gone",
+    }
+}
+
+/// The `method` label: one of those that we forward, or `other`.
+pub fn method(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_served_is_one_and_the_latest() {
+        let metrics = Metrics::default();
+        metrics.config_accepted("aaa");
+        metrics.config_accepted("bbb");
+        let text = metrics.render();
+        assert!(text.contains("gateway_config_info{version=\"bbb\"} 1"), "{text}");
+        assert!(!text.contains("aaa"), "{text}");
+    }
+}

@@ -1,0 +1,111 @@
+use http::Method;
+use pingora::proxy::Session;
+use plugin_sdk::{Body, Reply, Request, Stage};
+
+use super::Context;
+use super::body::Preread;
+use crate::decide::{self, RawHead, Refusal};
+use crate::{forward, framing, reply};
+
+type Judged = Result<(), Box<Reply>>;
+
+/// Judges a request in the fixed order; `Err` is the answer that it gets from us.
+pub(super) async fn request(session: &mut Session, ctx: &mut Context, max_head: usize) -> Judged {
+    frame(session, ctx, max_head)?;
+    locate(session, ctx)?;
+    strip(session, ctx);
+    if ctx.background {
+        // The request that found the answer stale has passed all this; judging its refresh again
+        // would count it twice.
+        return Ok(());
+    }
+    if ctx.preflight {
+        return preflight(session, ctx).await;
+    }
+    size(session, ctx)?;
+    hooks(session, ctx, |stage| stage <= Stage::Identify).await?;
+    if let Some(reply) = ctx.route().and_then(|route| decide::admit(route, &ctx.facts)) {
+        return Err(reply);
+    }
+    hooks(session, ctx, |stage| stage > Stage::Identify).await
+}
+
+fn frame(session: &mut Session, ctx: &mut Context, max_head: usize) -> Judged {
+    let raw = session.as_http1().map(|h1| h1.get_headers_raw_bytes());
+    framing::check(session.req_header(), raw.as_deref(), max_head).map_err(|fault| {
+        ctx.refuse_connection();
+        Box::new(reply::framing(fault))
+    })
+}
+
+fn locate(session: &Session, ctx: &mut Context) -> Judged {
+    let head = session.req_header();
+    let raw = RawHead {
+        method: &head.method,
+        authority: framing::authority(head),
+        path: head.uri.path(),
+        query: head.uri.query(),
+        headers: &head.headers,
+    };
+    let located = decide::locate(ctx.plan(), &raw).map_err(|refusal| Box::new(refusal.reply()))?;
+    ctx.locate(located);
+    let websocket = ctx.route().is_some_and(|route| route.websocket);
+    framing::check_upgrade(&head.headers, websocket).map_err(|fault| {
+        ctx.refuse_connection();
+        Box::new(reply::framing(fault))
+    })
+}
+
+/// From here on nobody sees what the client says about identity.
+fn strip(session: &mut Session, ctx: &Context) {
+    let foreign = forward::foreign(&session.req_header().headers, &ctx.plan().identity);
+    for name in foreign {
+        session.req_header_mut().remove_header(&name);
+    }
+}
+
+/// A preflight asks what a browser may ask: only the edge stage has an answer to that.
+async fn preflight(session: &mut Session, ctx: &mut Context) -> Judged {
+    hooks(session, ctx, |stage| stage == Stage::Edge).await?;
+    let allow = ctx.route().map_or_else(Vec::<Method>::new, |route| route.rule.methods.clone());
+    Err(Box::new(Refusal::MethodNotAllowed { allow }.reply()))
+}
+
+/// A body that says that it is too long is not waited for.
+fn size(session: &Session, ctx: &mut Context) -> Judged {
+    let said = session.req_header().headers.get(http::header::CONTENT_LENGTH);
+    let said: Option<u64> = said.and_then(|length| length.to_str().ok()?.parse().ok());
+    let most = ctx.route().map_or(0, |route| route.max_body);
+    match said {
+        Some(length) if length > most => Err(Box::new(reply::too_large(most))),
+        _ => Ok(()),
+    }
+}
+
+async fn hooks(
+    session: &mut Session,
+    ctx: &mut Context,
+    stages: impl Fn(Stage) -> bool + Send,
+) -> Judged {
+    let Some(route) = ctx.route().cloned() else {
+        return Ok(());
+    };
+    let reply = if session.as_downstream_mut().is_body_empty() {
+        let head = ctx.head.view(&session.req_header().headers);
+        let mut request = Request::new(head, &mut ctx.facts, None);
+        route.chain.request(&mut request, stages).await
+    } else {
+        // Reading the body takes the session, so the hooks look at a copy of the headers.
+        let headers = session.req_header().headers.clone();
+        let mut body = Preread::new(session, &mut ctx.body, route.timeout);
+        let lent: &mut dyn Body = &mut body;
+        let mut request = Request::new(ctx.head.view(&headers), &mut ctx.facts, Some(lent));
+        route.chain.request(&mut request, stages).await
+    };
+    match reply {
+        Some(reply) => Err(reply),
+        // A plugin that read in vain and went on would send a torn body upstream.
+        None if ctx.body.torn() => Err(Box::new(reply::too_large(ctx.body.most()))),
+        None => Ok(()),
+    }
+}

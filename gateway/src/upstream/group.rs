@@ -1,0 +1,327 @@
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use pingora::protocols::TcpKeepalive;
+use pingora::upstreams::peer::HttpPeer;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::watch::{health, resolve};
+use crate::metrics::Metrics;
+use crate::plan;
+
+/// Connects in a row that fail before a target is left alone.
+const EJECT_AFTER: u32 = 3;
+/// For how long.
+const EJECTED: Duration = Duration::from_secs(5);
+/// For one write to an upstream.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a connection in the pool: below what servers usually keep one for.
+const POOL_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// The addresses of one upstream and what is known of each.
+pub struct Group {
+    upstream: Arc<plan::Upstream>,
+    members: ArcSwap<Vec<Arc<Member>>>,
+    dice: AtomicU64,
+    started: Instant,
+    resolved: watch::Sender<bool>,
+    pub(super) metrics: Arc<Metrics>,
+    tasks: std::sync::OnceLock<Vec<AbortHandle>>,
+}
+
+/// One address.
+pub(super) struct Member {
+    pub(super) address: SocketAddr,
+    /// Cloned for each attempt: the transport wants a box of its own.
+    template: HttpPeer,
+    in_flight: AtomicUsize,
+    /// Connects that failed since the last one that did not.
+    failures: AtomicU32,
+    /// Milliseconds since the group's start; 0 when it never was.
+    ejected_until: AtomicU64,
+    pub(super) healthy: AtomicBool,
+}
+
+/// A target, taken for one attempt.
+pub struct Lease {
+    group: Arc<Group>,
+    member: Arc<Member>,
+}
+
+impl Group {
+    /// Makes a group and starts what watches over it. Must run within the runtime.
+    pub(super) fn start(upstream: Arc<plan::Upstream>, metrics: &Arc<Metrics>) -> Arc<Self> {
+        let group = Arc::new(Self {
+            members: ArcSwap::default(),
+            // Any start will do: it only has to differ from call to call.
+            dice: AtomicU64::new(0x9e37_79b9_7f4a_7c15),
+            started: Instant::now(),
+            resolved: watch::Sender::new(false),
+            metrics: metrics.clone(),
+            tasks: std::sync::OnceLock::new(),
+            upstream,
+        });
+        // Addresses need no one to ask: they serve at once.
+        let literal: Option<Vec<SocketAddr>> =
+            group.upstream.targets.iter().map(|target| target.parse().ok()).collect();
+        let mut tasks = Vec::new();
+        match literal {
+            Some(addresses) => group.set(&addresses),
+            None => tasks.push(tokio::spawn(resolve(Arc::downgrade(&group))).abort_handle()),
+        }
+        if let Some(check) = &group.upstream.health {
+            let task = health(Arc::downgrade(&group), check.clone());
+            tasks.push(tokio::spawn(task).abort_handle());
+        }
+        // The cell is fresh.
+        let _ = group.tasks.set(tasks);
+        group
+    }
+
+    /// What it was made from.
+    pub fn upstream(&self) -> &plan::Upstream {
+        &self.upstream
+    }
+
+    /// Takes the better of two targets picked at random: the one with less to do. Never one of
+    /// `tried`, unless nothing else is left; `None` when no address is known.
+    ///
+    /// When all are ejected or unhealthy one of them is taken nevertheless: our verdict may be
+    /// wrong, and a refused connection costs less than an outage that we made ourselves.
+    pub fn choose(self: &Arc<Self>, tried: &[SocketAddr]) -> Option<Lease> {
+        let members = self.members.load();
+        let now = self.now_ms();
+        let fresh = |member: &&Arc<Member>| !tried.contains(&member.address);
+        let usable: Vec<&Arc<Member>> =
+            members.iter().filter(fresh).filter(|member| member.usable(now)).collect();
+        let member = match usable.len() {
+            0 => members.iter().find(fresh).or_else(|| members.first())?,
+            1 => usable[0],
+            n => {
+                let (one, two) = (self.roll(n), self.roll(n - 1));
+                // The second throw skips the first one's pick.
+                let two = if two >= one { two + 1 } else { two };
+                std::cmp::min_by_key(usable[one], usable[two], |member| {
+                    member.in_flight.load(Ordering::Relaxed)
+                })
+            }
+        };
+        member.in_flight.fetch_add(1, Ordering::Relaxed);
+        Some(Lease {
+            group: self.clone(),
+            member: member.clone(),
+        })
+    }
+
+    /// Waits until the addresses are known or were asked for in vain.
+    pub(super) async fn resolved(&self) {
+        // The sender lives as long as the group.
+        let _ = self.resolved.subscribe().wait_for(|resolved| *resolved).await;
+    }
+
+    /// Replaces the addresses. One that stays keeps what is known of it.
+    pub(super) fn set(&self, addresses: &[SocketAddr]) {
+        let old = self.members.load();
+        let members = addresses.iter().map(|address| {
+            let known = old.iter().find(|member| member.address == *address);
+            known.cloned().unwrap_or_else(|| Arc::new(Member::new(*address, &self.upstream)))
+        });
+        self.members.store(Arc::new(members.collect()));
+        self.resolved.send_replace(true);
+        self.report();
+    }
+
+    /// The addresses can't be learned now: what is known stays.
+    pub(super) fn unresolved(&self) {
+        self.failed("resolve");
+        self.resolved.send_replace(true);
+    }
+
+    pub(super) fn members(&self) -> Arc<Vec<Arc<Member>>> {
+        self.members.load_full()
+    }
+
+    /// Counts a failed attempt.
+    pub fn failed(&self, reason: &str) {
+        self.metrics
+            .upstream_errors
+            .with_label_values(&[&*self.upstream.name, reason])
+            .inc();
+    }
+
+    pub(super) fn report(&self) {
+        let now = self.now_ms();
+        let usable = self.members.load().iter().filter(|member| member.usable(now)).count();
+        self.metrics
+            .upstream_targets
+            .with_label_values(&[&*self.upstream.name])
+            .set(i64::try_from(usable).unwrap_or(i64::MAX));
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A number below `n`, evenly enough for sharing work.
+    fn roll(&self, n: usize) -> usize {
+        // SplitMix64: its state may be advanced by all threads at once.
+        let mut z = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % n.max(1) as u64).unwrap_or(0)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.tasks.get().into_iter().flatten().for_each(AbortHandle::abort);
+    }
+}
+
+impl Member {
+    fn new(address: SocketAddr, upstream: &plan::Upstream) -> Self {
+        let mut template = HttpPeer::new(address, false, String::new());
+        let options = &mut template.options;
+        options.connection_timeout = Some(upstream.connect_timeout);
+        options.total_connection_timeout = Some(upstream.connect_timeout);
+        options.write_timeout = Some(WRITE_TIMEOUT);
+        options.idle_timeout = Some(POOL_TIMEOUT);
+        options.tcp_keepalive = Some(TcpKeepalive {
+            idle: Duration::from_secs(60),
+            interval: Duration::from_secs(5),
+            count: 5,
+            #[cfg(target_os = "linux")]
+            user_timeout: Duration::ZERO,
+        });
+        // The pool tells connections apart by address alone: two upstreams at one address may
+        // differ in whom they trust.
+        let mut group = DefaultHasher::new();
+        upstream.name.hash(&mut group);
+        template.group_key = group.finish();
+        Self {
+            address,
+            template,
+            in_flight: AtomicUsize::new(0),
+            failures: AtomicU32::new(0),
+            ejected_until: AtomicU64::new(0),
+            healthy: AtomicBool::new(true),
+        }
+    }
+
+    fn usable(&self, now_ms: u64) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+            && self.ejected_until.load(Ordering::Relaxed) <= now_ms
+    }
+}
+
+impl Lease {
+    /// The target as the transport wants it. `read` bounds the wait for each part of the answer.
+    pub fn peer(&self, read: Duration) -> Box<HttpPeer> {
+        let mut peer = Box::new(self.member.template.clone());
+        peer.options.read_timeout = Some(read);
+        peer
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.member.address
+    }
+
+    /// The group it is of.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// A connection was made.
+    pub fn connected(&self, reused: bool) {
+        self.member.failures.store(0, Ordering::Relaxed);
+        self.group
+            .metrics
+            .upstream_connections
+            .with_label_values(&[&*self.group.upstream.name, if reused { "yes" } else { "no" }])
+            .inc();
+    }
+
+    /// No connection could be made. After some of these in a row the target is left alone.
+    pub fn unreachable(&self, reason: &str) {
+        self.group.failed(reason);
+        let failures = self.member.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures.is_multiple_of(EJECT_AFTER) {
+            let until = self.group.now_ms() + u64::try_from(EJECTED.as_millis()).unwrap_or(0);
+            self.member.ejected_until.store(until, Ordering::Relaxed);
+            self.group.report();
+            tracing::warn!(
+                upstream = %self.group.upstream.name,
+                target = %self.member.address,
+                failures,
+                "a target can't be reached and is left alone for a while"
+            );
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.member.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(targets: &[&str]) -> Arc<Group> {
+        let upstream = plan::Upstream {
+            name: "users".into(),
+            targets: targets.iter().map(ToString::to_string).collect(),
+            connect_timeout: Duration::from_secs(1),
+            health: None,
+        };
+        Group::start(Arc::new(upstream), &Arc::new(Metrics::default()))
+    }
+
+    #[test]
+    fn work_goes_to_who_has_less_of_it() {
+        let group = group(&["192.0.2.1:80", "192.0.2.2:80"]);
+        let leases: Vec<Lease> = (0..10).filter_map(|_| group.choose(&[])).collect();
+        let first = leases.iter().filter(|lease| lease.address().ip().to_string() == "192.0.2.1");
+        assert_eq!(first.count(), 5);
+        drop(leases);
+        assert!(group.members().iter().all(|m| m.in_flight.load(Ordering::Relaxed) == 0));
+    }
+
+    #[test]
+    fn a_target_that_can_not_be_reached_is_left_alone_unless_it_is_the_last() {
+        let group = group(&["192.0.2.1:80", "192.0.2.2:80"]);
+        let (one, two) = ("192.0.2.1:80".parse().expect("an address"), "192.0.2.2:80".parse().expect("an address"));
+        let lease = group.choose(&[two]).expect("the first");
+        assert_eq!(lease.address(), one);
+        for _ in 0..EJECT_AFTER {
+            lease.unreachable("refused");
+        }
+        drop(lease);
+        for _ in 0..20 {
+            assert_eq!(group.choose(&[]).expect("the second").address(), two);
+        }
+        assert_eq!(group.choose(&[two]).expect("better than nothing").address(), one);
+    }
+
+    #[test]
+    fn two_upstreams_at_one_address_share_no_connection() {
+        let template = |name: &str| {
+            let upstream = plan::Upstream {
+                name: name.into(),
+                targets: vec![],
+                connect_timeout: Duration::from_secs(1),
+                health: None,
+            };
+            Member::new("192.0.2.1:80".parse().expect("an address"), &upstream).template.group_key
+        };
+        assert_ne!(template("users"), template("money"));
+    }
+}
