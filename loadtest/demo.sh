@@ -132,6 +132,8 @@ for path in /v1/../v1/me /v1%2fme; do
 done
 call GET /v1/nothing-here
 problem 404 not_found 'an unknown path'
+call GET /v1/notifications "${mine[@]}"
+problem 403 forbidden 'what is for admins alone'
 status=$(curl -sS -o "$room/body" -w '%{http_code}' -H 'x-identity: forged' "$backend/v1/me")
 want 401 "a backend asked directly ($backend) wants the gateway's seal"
 

@@ -1,13 +1,19 @@
 //! A client that keeps calling while something happens, and notices every call that goes wrong.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
+
+/// Slow enough for the limit of a user, fifty a second.
+const PAUSE: Duration = Duration::from_millis(25);
 
 pub(crate) struct Bystander {
     calls: Arc<AtomicU64>,
@@ -33,6 +39,7 @@ impl Bystander {
                     Err(error) => failures.push(format!("{error:?}")),
                 }
                 counted.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(PAUSE).await;
             }
             failures
         });

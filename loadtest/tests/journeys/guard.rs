@@ -124,7 +124,7 @@ async fn roles(stage: &Stage) {
     let client = stage.client(6);
     let ann = stage.demo(&client, "user", 0).await;
     let admin = stage.demo(&client, "admin", 0).await;
-    let path = "/v1/users";
+    let path = "/v1/notifications";
     ann.get(path).await.expect_problem(403, "forbidden");
     admin.get(path).await.expect(200);
 }

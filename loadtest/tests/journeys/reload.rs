@@ -22,7 +22,7 @@ const NEW_ROUTE: &str = r#"
 async fn an_edit_is_taken_without_a_failed_request_and_a_bad_one_is_not() {
     let stage = Stage::open().await;
     let client = stage.client(2);
-    let bystander = Bystander::start(client.clone(), "/v1/currencies");
+    let bystander = Bystander::start(stage.demo(&client, "user", 0).await, "/v1/me");
     let path = stage.product.place().routes();
     let shipped = fs::read_to_string(&path).expect("the table is there");
     assert!(shipped.contains("\nroutes:\n"));

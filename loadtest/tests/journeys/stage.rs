@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use crate::client::{Client, text};
 
 const EVENTUALLY: Duration = Duration::from_secs(30);
+/// Slow enough for the limit of what is open to all: five a second, sixty at once.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 pub(crate) struct Stage {
     pub(crate) product: Product,
@@ -93,7 +95,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
             if let Some(answer) = ask().await {
                 return answer;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
     };
     tokio::time::timeout(EVENTUALLY, answer)

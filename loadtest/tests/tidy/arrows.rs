@@ -1,6 +1,6 @@
 //! Which room may name which. The map in ARCHITECTURE.md draws the same arrows.
 
-use cargo_metadata::{DependencyKind, Metadata};
+use cargo_metadata::{Dependency, DependencyKind, Metadata};
 
 use crate::{
     clean, finds,
@@ -11,7 +11,7 @@ struct Room {
     name: &'static str,
     /// Crates of ours that its shipped code may name.
     names: &'static [&'static str],
-    /// Those that its tests may name besides.
+    /// Those that its tests may name besides, and what it offers to others' tests by a feature.
     tests_name: &'static [&'static str],
     /// Why no more: printed when an arrow turns.
     because: &'static str,
@@ -46,7 +46,7 @@ const ROOMS: &[Room] = &[
     Room { name: "transactions", names: &["host", "web", "pg", "events", "identity", "ledger"],
         tests_name: &["local"], because: APP_BECAUSE },
     Room { name: "backend", names: &["host", "web", "pg", "users", "transactions", "notifications"],
-        tests_name: &["local"], because: "it lists the apps and starts them; the edge is another process" },
+        tests_name: &["local", "identity"], because: "it lists the apps and starts them; the edge is another process" },
     Room { name: "local", names: &[], tests_name: &[],
         because: "it starts our programs as they are built, as an operator would" },
     Room { name: "loadtest", names: &["local"], tests_name: &[],
@@ -79,21 +79,22 @@ const OUTSIDERS: &[Outsider] = &[
         because: "`identity`, `plugin-sdk` and `events` are types and rules without a runtime" },
 ];
 
-fn ours(metadata: &Metadata) -> Vec<(&str, Vec<(&str, DependencyKind)>)> {
-    let packages = metadata.workspace_packages();
+/// A crate and whom it names; true where only tests see it.
+type Named<'a> = (&'a str, Vec<(&'a str, bool)>);
+
+fn ours(metadata: &Metadata) -> Vec<Named<'_>> {
+    let for_tests = |to: &Dependency| to.kind == DependencyKind::Development || to.optional;
+    let packages = metadata.workspace_packages().into_iter();
     packages
-        .iter()
         .map(|package| {
             let named = package.dependencies.iter();
-            (
-                package.name.as_str(),
-                named.map(|to| (to.name.as_str(), to.kind)).collect(),
-            )
+            let named = named.map(|to| (to.name.as_str(), for_tests(to)));
+            (package.name.as_str(), named.collect())
         })
         .collect()
 }
 
-fn turned(packages: &[(&str, Vec<(&str, DependencyKind)>)]) -> Vec<String> {
+fn turned(packages: &[Named<'_>]) -> Vec<String> {
     let mut findings = Vec::new();
     for (name, named) in packages {
         let Some(room) = ROOMS.iter().find(|room| room.name == *name) else {
@@ -102,12 +103,11 @@ fn turned(packages: &[(&str, Vec<(&str, DependencyKind)>)]) -> Vec<String> {
             ));
             continue;
         };
-        for (to, kind) in named {
-            let for_tests = *kind == DependencyKind::Development;
+        for (to, for_tests) in named {
             let is_ours = ROOMS.iter().any(|room| room.name == *to);
             // A crate's tests may name it anew, to switch on what it offers to others' tests.
             let is_free = room.names.contains(to)
-                || (for_tests && (to == name || room.tests_name.contains(to)));
+                || (*for_tests && (to == name || room.tests_name.contains(to)));
             if is_ours && !is_free {
                 findings.push(format!("{name} -> {to} turns an arrow: {}", room.because));
             }
@@ -166,16 +166,18 @@ fn every_room_on_the_map_stands() {
 
 #[test]
 fn a_turned_arrow_is_found() {
-    use DependencyKind::{Development, Normal};
-    let check = |from, to, kind| turned(&[(from, vec![(to, kind)])]);
-    finds(&check("users", "transactions", Normal), "by an event");
-    finds(&check("identity", "plugin-sdk", Normal), "both sides");
-    finds(&check("plugins", "local", Normal), "plugins -> local");
-    finds(&check("web", "pingora-core", Normal), "0.x");
-    finds(&check("plugin-sdk", "tokio", Normal), "without a runtime");
-    finds(&check("newcomer", "serde", Normal), "no line");
-    clean(&check("plugins", "local", Development));
-    clean(&check("gateway", "plugin-sdk", Normal));
+    let check = |from, to| turned(&[(from, vec![(to, false)])]);
+    finds(&check("users", "transactions"), "by an event");
+    finds(&check("identity", "plugin-sdk"), "both sides");
+    finds(&check("plugins", "local"), "plugins -> local");
+    finds(&check("web", "pingora-core"), "0.x");
+    finds(&check("plugin-sdk", "tokio"), "without a runtime");
+    finds(&check("newcomer", "serde"), "no line");
+    clean(&turned(&[(
+        "plugins",
+        vec![("local", true), ("plugins", true)],
+    )]));
+    clean(&check("gateway", "plugin-sdk"));
     finds(
         &names_plugins("gateway/src/run.rs", "use plugins::BUILTIN;"),
         "run.rs:1",
