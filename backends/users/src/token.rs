@@ -158,7 +158,7 @@ mod tests {
         );
         check(public, "key number 1 is not an Ed25519 key in PKCS#8 PEM");
         check(
-            &format!("{}{}", pem(1), pem(2).replace("MC4CAQ", "AAAAAA")),
+            &format!("{}{}", pem(1), pem(2).replace("MFECAQ", "AAAAAA")),
             "key number 2 is not an Ed25519 key in PKCS#8 PEM",
         );
     }

@@ -1,0 +1,169 @@
+//! Signing in.
+
+use futures::future::join_all;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+use serde_json::{Value, json};
+
+use crate::stage::{PASSWORD, Stage};
+
+#[tokio::test]
+async fn no_account_no_proof_and_no_password_look_alike() {
+    let stage = Stage::start().await;
+    stage.member("ann@example.com").await;
+    let passwordless = stage.member("bob@example.com").await;
+    stage
+        .execute("update users.account set password_hash = null where email = 'bob@example.com'")
+        .await;
+    stage.register("pending@example.com", PASSWORD).await;
+
+    let mut noes = Vec::new();
+    for (email, password) in [
+        ("ann@example.com", "not her password"),
+        ("ann@example.com", ""),
+        ("bob@example.com", PASSWORD),
+        ("pending@example.com", PASSWORD),
+        ("nobody@example.com", PASSWORD),
+    ] {
+        let mut no = stage.login(email, password).await;
+        assert_eq!(
+            (no.status, no.code()),
+            (401, "invalid_credentials"),
+            "{email}"
+        );
+        no.headers.remove("date");
+        no.body["request_id"].take();
+        noes.push(no);
+    }
+    for no in &noes {
+        assert_eq!((&no.headers, &no.body), (&noes[0].headers, &noes[0].body));
+    }
+    assert_eq!(
+        stage.acts_of(passwordless).await,
+        ["user.verified", "session.refused"]
+    );
+    let strangers =
+        "select count(*) from users.audit where act = 'session.refused' and account_id is null";
+    assert_eq!(stage.column::<i64>(strangers).await, [2]);
+}
+
+#[tokio::test]
+async fn the_access_token_is_what_its_published_key_says() {
+    let stage = Stage::start_by_the_clock().await;
+    let user_id = stage.member("ann@example.com").await;
+
+    let answer = stage.login("Ann@example.com", PASSWORD).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.body["token_type"], "Bearer");
+    assert_eq!(answer.body["expires_in"], 300);
+    let token = answer.text("access_token");
+
+    let keys: JwkSet =
+        serde_json::from_value(stage.get("/.well-known/jwks.json").await.body).expect("keys");
+    let header = jsonwebtoken::decode_header(token).expect("a header");
+    assert_eq!(header.typ.as_deref(), Some("at+jwt"));
+    assert_eq!(header.alg, Algorithm::EdDSA);
+    let key = keys
+        .find(&header.kid.expect("a key id"))
+        .expect("the key is published");
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_issuer(&["https://localhost:8443"]);
+    validation.set_audience(&["api"]);
+    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+    let key = DecodingKey::from_jwk(key).expect("a key");
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation)
+        .expect("a good token")
+        .claims;
+
+    let number = |claim: &str| claims[claim].as_i64().expect("a number");
+    assert_eq!(number("exp") - number("iat"), 300);
+    assert_eq!(number("auth_time"), number("iat"));
+    assert!(number("perm_ver") >= 1);
+    assert_eq!(claims["sub"], json!(user_id));
+    assert_eq!(claims["roles"], json!(["user"]));
+    assert_eq!(
+        (&claims["amr"], &claims["acr"]),
+        (&json!(["pwd"]), &json!("sfa"))
+    );
+    let sessions = stage
+        .column::<uuid::Uuid>("select id from users.session")
+        .await;
+    assert_eq!(json!(sessions), json!([claims["sid"]]));
+
+    let again = stage.login("ann@example.com", PASSWORD).await;
+    let again = jsonwebtoken::decode::<Value>(again.text("access_token"), &key, &validation)
+        .expect("a good token");
+    assert_ne!(again.claims["jti"], claims["jti"]);
+    assert_eq!(
+        stage.acts_of(user_id).await,
+        ["user.verified", "session.begun", "session.begun"]
+    );
+}
+
+#[tokio::test]
+async fn a_password_is_the_whole_of_it_however_it_is_typed() {
+    let stage = Stage::start().await;
+    let long = format!("{}b", "a".repeat(1023));
+    stage.member_with("long@example.com", &long).await;
+    assert_eq!(stage.login("long@example.com", &long).await.status, 200);
+    assert_eq!(
+        stage
+            .login("long@example.com", &format!("{}c", "a".repeat(1023)))
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        stage
+            .login("long@example.com", &"a".repeat(1023))
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        stage
+            .login("long@example.com", &"a".repeat(1025))
+            .await
+            .status,
+        400
+    );
+
+    stage
+        .member_with("cafe@example.com", "caf\u{e9} au lait")
+        .await;
+    assert_eq!(
+        stage
+            .login("cafe@example.com", "cafe\u{301} au lait")
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_sign_ins_is_told_to_come_back() {
+    let stage = Stage::start_with(|settings| {
+        settings.hash_slots = std::num::NonZero::new(1);
+        settings.hash_queue = 2;
+    })
+    .await;
+    stage.member("ann@example.com").await;
+
+    let answers = join_all((0..30).map(|_| stage.login("ann@example.com", PASSWORD))).await;
+
+    let (served, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 200);
+    assert!(
+        !served.is_empty() && !refused.is_empty(),
+        "{} served, {} refused",
+        served.len(),
+        refused.len()
+    );
+    for answer in refused {
+        assert_eq!(
+            (answer.status, answer.code(), answer.header("retry-after")),
+            (503, "overloaded", "1")
+        );
+    }
+    assert_eq!(stage.login("ann@example.com", PASSWORD).await.status, 200);
+}

@@ -1,0 +1,12 @@
+//! The app `users` from outside: HTTP against a real database.
+
+mod audit;
+mod demo;
+mod jwks;
+mod login;
+mod openapi;
+mod register;
+mod secrecy;
+mod session;
+mod stage;
+mod verify;

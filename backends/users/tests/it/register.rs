@@ -1,0 +1,190 @@
+//! Asking for an account, and what an outsider can't learn from it.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::stage::{PASSWORD, Stage};
+
+#[tokio::test]
+async fn a_known_address_gets_the_same_answer_as_a_new_one() {
+    let stage = Stage::start().await;
+    stage.member("ann@example.com").await;
+
+    let mut answers = Vec::new();
+    for email in [
+        "new@example.com",
+        "new@example.com",
+        "ann@example.com",
+        "ANN@example.com",
+    ] {
+        let mut answer = stage
+            .post(
+                "/v1/auth/register",
+                json!({"email": email, "password": PASSWORD}),
+            )
+            .await;
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.header("cache-control"), "no-store");
+        answer.headers.remove("date");
+        let flow_id = answer.body["flow_id"].take();
+        Uuid::parse_str(flow_id.as_str().expect("a text")).expect("a flow id");
+        answers.push((answer.headers, answer.body));
+    }
+    for answer in &answers {
+        assert_eq!(*answer, answers[0]);
+    }
+}
+
+#[tokio::test]
+async fn the_owner_of_a_known_address_is_told_and_gets_no_code() {
+    let stage = Stage::start().await;
+    stage.member("ann@example.com").await;
+    stage.forget_events().await;
+
+    let flow_id = stage.register("Ann@example.com", PASSWORD).await;
+
+    assert_eq!(
+        stage.events().await,
+        [(
+            "users.address_known".to_owned(),
+            json!({"to": "ann@example.com"})
+        )]
+    );
+    let stored = stage
+        .column::<Option<Vec<u8>>>("select code_hash from users.registration")
+        .await;
+    assert_eq!(stored, [None]);
+    let answer = stage.verify(flow_id, "000000").await;
+    assert_eq!((answer.status, answer.code()), (400, "invalid_code"));
+}
+
+#[tokio::test]
+async fn who_registers_anothers_address_first_gains_nothing() {
+    let stage = Stage::start().await;
+    let thief_flow = stage
+        .register("ann@example.com", "the password of the thief")
+        .await;
+    let thief_code = stage.code("ann@example.com").await;
+    let own_flow = stage
+        .register("ann@example.com", "the password of the owner")
+        .await;
+    let own_code = stage.code("ann@example.com").await;
+
+    // The later wish is the one that counts, and a code fits its own flow only.
+    assert_eq!(stage.verify(thief_flow, &thief_code).await.status, 400);
+    assert_eq!(stage.verify(thief_flow, &own_code).await.status, 400);
+    assert_eq!(stage.verify(own_flow, &own_code).await.status, 200);
+
+    assert_eq!(
+        stage
+            .login("ann@example.com", "the password of the thief")
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        stage
+            .login("ann@example.com", "the password of the owner")
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn an_easy_password_is_refused_and_nothing_is_kept() {
+    let stage = Stage::start().await;
+    for password in ["short", "Password123!", "ann.leeward1"] {
+        let wish = json!({"email": "ann.leeward@example.com", "password": password});
+        let answer = stage.post("/v1/auth/register", wish).await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (422, "weak_password"),
+            "{password}"
+        );
+    }
+    assert_eq!(
+        stage
+            .column::<i64>("select count(*) from users.registration")
+            .await,
+        [0]
+    );
+    assert!(stage.events().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_does_not_belong_in_a_registration_is_refused() {
+    let stage = Stage::start().await;
+    for (body, at) in [
+        (
+            json!({"email": "ann@example.com", "password": PASSWORD, "roles": ["admin"]}),
+            "roles",
+        ),
+        (
+            json!({"email": "ann@example.com", "password": PASSWORD, "id": Uuid::nil()}),
+            "id",
+        ),
+        (
+            json!({"email": "ann@example.com", "password": PASSWORD, "verified": true}),
+            "verified",
+        ),
+        (
+            json!({"email": "no address", "password": PASSWORD}),
+            "email",
+        ),
+        (
+            json!({"email": "ann@example.com", "password": "é".repeat(513)}),
+            "password",
+        ),
+        (json!({"email": "ann@example.com"}), "password"),
+    ] {
+        let answer = stage.post("/v1/auth/register", body).await;
+        assert_eq!((answer.status, answer.code()), (400, "bad_body"));
+        let detail = answer.body["detail"].as_str().expect("words");
+        assert!(detail.contains(at), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_gets_five_mails_an_hour() {
+    let stage = Stage::start().await;
+    let mut last = Uuid::nil();
+    for _ in 0..5 {
+        last = stage.register("ann@example.com", PASSWORD).await;
+    }
+    let code = stage.code("ann@example.com").await;
+    assert_eq!(stage.events().await.len(), 5);
+
+    // The sixth is answered like the others, sends nothing, and pushes nobody out.
+    let sixth = stage
+        .register("ann@example.com", "a stranger's password")
+        .await;
+    let resent = stage
+        .post("/v1/auth/verify/resend", json!({"flow_id": last}))
+        .await;
+    assert_eq!(
+        (resent.status, resent.body),
+        (202, json!({"flow_id": last}))
+    );
+    assert_eq!(stage.events().await.len(), 5);
+    assert_eq!(stage.verify(sixth, &code).await.status, 400);
+    assert_eq!(stage.verify(last, &code).await.status, 200);
+
+    // Others' share is their own, and the next hour brings a new one.
+    stage.register("bob@example.com", PASSWORD).await;
+    assert_eq!(stage.codes("bob@example.com").await.len(), 1);
+    stage.forget_events().await;
+    for _ in 0..5 {
+        stage.register("ann@example.com", PASSWORD).await;
+    }
+    assert_eq!(
+        stage.events().await.len(),
+        5,
+        "the account is new, its share of mails too"
+    );
+    stage.register("ann@example.com", PASSWORD).await;
+    assert_eq!(stage.events().await.len(), 5);
+    stage.advance_secs(3600);
+    stage.register("ann@example.com", PASSWORD).await;
+    assert_eq!(stage.events().await.len(), 6);
+}

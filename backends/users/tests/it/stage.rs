@@ -1,0 +1,287 @@
+//! The app at work, with words for what people do to it.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding},
+};
+use host::{
+    Clock, Key, Secret,
+    testing::{Call, Running},
+};
+use identity::Principal;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, postgres::PgRow};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use users::{Config, Users};
+use uuid::Uuid;
+
+/// A password that nothing is wrong with.
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+
+pub(crate) struct Stage(Running<Users>);
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    /// Null when there was none.
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self
+            .headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name}"));
+        value.to_str().expect("a text")
+    }
+
+    /// The `code` of a problem.
+    pub(crate) fn code(&self) -> &str {
+        self.text("code")
+    }
+
+    pub(crate) fn text(&self, field: &str) -> &str {
+        let text = self.body[field].as_str();
+        text.unwrap_or_else(|| panic!("no {field} in {self:?}"))
+    }
+
+    /// What the access token says, unchecked.
+    pub(crate) fn claims(&self) -> Value {
+        let claims = self.text("access_token").split('.').nth(1).expect("a JWT");
+        let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+        serde_json::from_slice(&claims).expect("JSON")
+    }
+}
+
+impl Stage {
+    /// With a clock that stands until it is moved.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        change(&mut config);
+        let begun = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
+        Self(Running::start_at(config, Clock::stopped(begun)).await)
+    }
+
+    /// With the time of day.
+    pub(crate) async fn start_by_the_clock() -> Self {
+        Self(Running::start(config()).await)
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.0.pool()
+    }
+
+    pub(crate) fn advance_secs(&self, seconds: u64) {
+        self.0.clock().advance(Duration::from_secs(seconds));
+    }
+
+    pub(crate) fn advance_days(&self, days: u64) {
+        self.advance_secs(days * 24 * 60 * 60);
+    }
+
+    pub(crate) fn now_text(&self) -> String {
+        self.0
+            .clock()
+            .now()
+            .format(&Rfc3339)
+            .expect("a time of day")
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.0.get(path)).await
+    }
+
+    pub(crate) async fn get_if_none_match(&self, path: &str, etag: &str) -> Answer {
+        send(self.0.get(path).header("if-none-match", etag)).await
+    }
+
+    pub(crate) async fn get_as(&self, who: &Principal, path: &str) -> Answer {
+        send(
+            self.0
+                .get(path)
+                .header(identity::HEADER, &self.0.seal(Some(who.clone()))),
+        )
+        .await
+    }
+
+    pub(crate) async fn get_private(&self, path: &str) -> Answer {
+        send(self.0.private(path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        send(self.0.post(path).json(&body)).await
+    }
+
+    pub(crate) async fn post_as(&self, who: &Principal, path: &str) -> Answer {
+        send(
+            self.0
+                .post(path)
+                .header(identity::HEADER, &self.0.seal(Some(who.clone()))),
+        )
+        .await
+    }
+
+    /// Somebody with an access token that names no session.
+    pub(crate) fn user(&self, id: Uuid) -> Principal {
+        Running::<Users>::user(id, &["user"])
+    }
+
+    pub(crate) fn user_in(&self, id: Uuid, session: Uuid) -> Principal {
+        Principal {
+            sid: Some(session.to_string()),
+            ..self.user(id)
+        }
+    }
+
+    /// Registers, and gives the flow.
+    pub(crate) async fn register(&self, email: &str, password: &str) -> Uuid {
+        let wish = json!({"email": email, "password": password});
+        let answer = self.post("/v1/auth/register", wish).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.text("flow_id").parse().expect("an id")
+    }
+
+    pub(crate) async fn verify(&self, flow_id: Uuid, code: &str) -> Answer {
+        self.post("/v1/auth/verify", json!({"flow_id": flow_id, "code": code}))
+            .await
+    }
+
+    pub(crate) async fn login(&self, email: &str, password: &str) -> Answer {
+        self.post(
+            "/v1/auth/login",
+            json!({"email": email, "password": password}),
+        )
+        .await
+    }
+
+    /// An account that has proven its address.
+    pub(crate) async fn member(&self, email: &str) -> Uuid {
+        self.member_with(email, PASSWORD).await
+    }
+
+    pub(crate) async fn member_with(&self, email: &str, password: &str) -> Uuid {
+        let flow_id = self.register(email, password).await;
+        let answer = self.verify(flow_id, &self.code(email).await).await;
+        answer.text("user_id").parse().expect("an id")
+    }
+
+    /// The codes that were to be mailed to an address, oldest first.
+    pub(crate) async fn codes(&self, email: &str) -> Vec<String> {
+        let issued = self.0.published::<events::CodeIssued>().await;
+        issued
+            .into_iter()
+            .filter(|code| code.to == email)
+            .map(|code| code.code)
+            .collect()
+    }
+
+    /// The last of them.
+    pub(crate) async fn code(&self, email: &str) -> String {
+        self.codes(email).await.pop().expect("a code")
+    }
+
+    /// Topics and payloads of what was published, oldest first.
+    pub(crate) async fn events(&self) -> Vec<(String, Value)> {
+        let sql = "select topic, payload from users.outbox order by seq";
+        sqlx::query_as(sql)
+            .fetch_all(self.pool())
+            .await
+            .expect("events")
+    }
+
+    /// Begins [`Stage::events`] anew.
+    pub(crate) async fn forget_events(&self) {
+        self.execute("delete from users.outbox").await;
+    }
+
+    /// What the record says of an account, oldest first.
+    pub(crate) async fn acts_of(&self, account: Uuid) -> Vec<String> {
+        let sql = "select act from users.audit where account_id = $1 order by seq";
+        sqlx::query_scalar(sql)
+            .bind(account)
+            .fetch_all(self.pool())
+            .await
+            .expect("acts")
+    }
+
+    /// The first column of a query.
+    pub(crate) async fn column<T>(&self, sql: &'static str) -> Vec<T>
+    where
+        (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+        T: Send + Unpin + sqlx::Type<Postgres> + for<'r> sqlx::Decode<'r, Postgres>,
+    {
+        sqlx::query_scalar(sql)
+            .fetch_all(self.pool())
+            .await
+            .expect(sql)
+    }
+
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        self.try_execute(sql).await.expect(sql);
+    }
+
+    /// Executes, or gives the database's words.
+    pub(crate) async fn try_execute(&self, sql: &'static str) -> Result<(), String> {
+        let done = sqlx::query(sql).execute(self.pool()).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Every row of the schema as text, but for the outbox: a code waits there for its mail.
+    pub(crate) async fn everything_but_the_outbox(&self) -> String {
+        let tables = self
+            .column::<String>(
+                "select tablename::text from pg_tables
+                where schemaname = 'users' and tablename <> 'outbox'",
+            )
+            .await;
+        let mut rows = Vec::new();
+        for table in tables {
+            let sql = format!("select row::text from users.{table} row");
+            let sql = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql));
+            rows.extend(sql.fetch_all(self.pool()).await.expect("rows"));
+        }
+        rows.join("\n")
+    }
+}
+
+async fn send(call: Call) -> Answer {
+    let answer = call.send().await;
+    let body = if answer.body.is_empty() {
+        Value::Null
+    } else {
+        answer.json()
+    };
+    Answer {
+        status: answer.status.as_u16(),
+        headers: answer.headers,
+        body,
+    }
+}
+
+fn config() -> Config {
+    let pem = |seed| {
+        let key = SigningKey::from_bytes(&[seed; 32]);
+        key.to_pkcs8_pem(LineEnding::LF)
+            .expect("a key is written")
+            .to_string()
+    };
+    Config {
+        issuer: "https://localhost:8443".to_owned(),
+        audience: "api".to_owned(),
+        token_key: Secret::new(pem(1) + &pem(2)),
+        refresh_key: Key::new([3; 32]),
+        hash_slots: None,
+        hash_queue: 64,
+    }
+}
