@@ -77,9 +77,15 @@ pub(crate) static CARGO: LazyLock<Metadata> = LazyLock::new(|| {
         .expect("cargo metadata speaks")
 });
 
-/// The part of a Rust file that ships: all before its first test module.
-pub(crate) fn shipped(text: &str) -> &str {
-    text.split("#[cfg(test)]").next().unwrap_or(text)
+/// The part of a Rust file that ships: nothing of a test's, else all before its test module.
+pub(crate) fn shipped<'a>(path: &str, text: &'a str) -> &'a str {
+    let is_test =
+        path.contains("/tests/") || path.contains("/testing") || path.ends_with("/tests.rs");
+    if is_test {
+        ""
+    } else {
+        text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+    }
 }
 
 /// The lines of a Rust file that are not comments, each with its number.
