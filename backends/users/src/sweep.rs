@@ -16,3 +16,82 @@ pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx
     while store::sessions(pool, now, BATCH).await? == BATCH as u64 {}
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_past_its_time_goes_and_nothing_else() {
+        let database = pg::testing::database(&crate::MIGRATIONS).await;
+        let pool = &database.pool;
+        let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
+        for statement in [
+            "insert into users.account values
+                ('00000000-0000-0000-0000-000000000001', 'ann@example.com', null, 1, $1)",
+            "insert into users.session (id, account_id, amr, created_at, expires_at) values
+                ('00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-000000000001',
+                    '{}', $1, $1),
+                ('00000000-0000-0000-0000-0000000000a2', '00000000-0000-0000-0000-000000000001',
+                    '{}', $1, $1 + interval '1 s')",
+            "insert into users.refresh_token (hash, session_id, expires_at) values
+                ('\\x01', '00000000-0000-0000-0000-0000000000a1', $1 + interval '1 s'),
+                ('\\x02', '00000000-0000-0000-0000-0000000000a2', $1),
+                ('\\x03', '00000000-0000-0000-0000-0000000000a2', $1 + interval '1 s')",
+            "insert into users.registration
+                (email, flow_id, password_hash, tries_left, mails_left, expires_at, mails_refill_at)
+            select email, gen_random_uuid(), '', 5, 5, $1 + code, $1 + mails
+            from (values
+                ('both void', interval '0', interval '0'),
+                ('code alive', '1 s', '0'),
+                ('mails counted', '0', '1 s')
+            ) as wish (email, code, mails)",
+        ] {
+            sqlx::query(statement)
+                .bind(now)
+                .execute(pool)
+                .await
+                .expect(statement);
+        }
+
+        sweep(pool, now).await.expect("swept");
+        let left = "select string_agg(what, ', ' order by what) from (
+            select email as what from users.registration
+            union all select right(id::text, 2) from users.session
+            union all select hash::text from users.refresh_token
+        ) as left_over";
+        let left: String = sqlx::query_scalar(left)
+            .fetch_one(pool)
+            .await
+            .expect("rows");
+        assert_eq!(left, "\\x03, a2, code alive, mails counted");
+
+        sweep(pool, now + Duration::SECOND).await.expect("swept");
+        let accounts = "select count(*) from users.account";
+        let accounts: i64 = sqlx::query_scalar(accounts)
+            .fetch_one(pool)
+            .await
+            .expect("a count");
+        assert_eq!(accounts, 1, "accounts are for ever");
+    }
+
+    #[tokio::test]
+    async fn more_than_one_batch_goes_in_one_sweep() {
+        let database = pg::testing::database(&crate::MIGRATIONS).await;
+        let pool = &database.pool;
+        let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
+        let many = "insert into users.registration
+                (email, flow_id, password_hash, tries_left, mails_left, expires_at, mails_refill_at)
+            select n::text, gen_random_uuid(), '', 5, 5, $1, $1 from generate_series(1, 2500) n";
+        sqlx::query(many).bind(now).execute(pool).await.expect(many);
+        sweep(pool, now).await.expect("swept");
+        let left = "select count(*) from users.registration";
+        let left: i64 = sqlx::query_scalar(left)
+            .fetch_one(pool)
+            .await
+            .expect("a count");
+        assert_eq!(left, 0);
+    }
+}
