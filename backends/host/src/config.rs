@@ -60,7 +60,8 @@ type Build = Box<dyn FnOnce(Host) -> BoxFuture<'static, anyhow::Result<Parts>> +
 impl Settled {
     /// Reads `apps.NAME`, which the caller knows to be there.
     pub(crate) fn read<A: App>(source: &Source) -> Result<Self, Mistake> {
-        let app: written::App<A::Config> = source.at(&["apps", A::NAME])?;
+        let path = &["apps", A::NAME];
+        let app: written::App<A::Config> = source.at(path)?.expect("the caller has seen it");
         Ok(Self::new::<A>(app.bind.0, app.database.0, app.settings))
     }
 
@@ -77,39 +78,42 @@ impl Config {
     /// Reads `path` for the apps named in `wanted`: none, or the word `all`, are all that the file
     /// has. `program` is what was compiled in.
     pub fn read(path: &Path, program: &[Entry], wanted: &[String]) -> Result<Self, Mistakes> {
-        let source = Source::open(path).map_err(|mistake| Mistakes(vec![mistake]))?;
-        let mut mistakes = Vec::new();
-        let file = source
-            .whole::<written::File>()
-            .map_err(|mistake| mistakes.push(mistake))
-            .ok();
-        // Each app is read even when the head is wrong, so that one run tells all.
-        let named: written::Names = source.at(&["apps"]).unwrap_or_default();
+        let source = Source::open(path).map_err(Mistakes::one)?;
+        let mut found = Gathered::default();
+        found.note(
+            source
+                .outline::<written::Outline>()
+                .map_err(Mistakes::one)?,
+        );
+        let private_bind = found.note(source.at::<written::Bind>(&["private_bind"]));
+        let keys = found.note(source.at::<written::Keys>(&["identity_keys"]));
+        let cursor_key = found.note(source.at::<Key>(&["cursor_key"]));
+        let pool = found.note(source.at::<written::Pool>(&["pool"]));
+        let named = found
+            .note(source.at::<written::Names>(&["apps"]))
+            .unwrap_or_default();
         let mut apps = Vec::new();
         for name in named.keys() {
-            let known = program.iter().find(|entry| entry.name == name.value);
-            let Some(entry) = known else {
-                mistakes.push(
+            match program.iter().find(|entry| entry.name == name.value) {
+                Some(entry) if is_wanted(wanted, entry.name) => {
+                    let settled = found.note((entry.read)(&source).map(Some));
+                    apps.extend(settled.map(|settled| AppConfig {
+                        entry: *entry,
+                        settled,
+                    }));
+                }
+                Some(_) => {}
+                None => found.0.push(
                     source
                         .mistake(name.referenced, format!("unknown app `{}`", name.value))
                         .hint(mistake::one_of(&name.value, program.iter().map(|e| e.name))),
-                );
-                continue;
-            };
-            if is_wanted(wanted, entry.name) {
-                match (entry.read)(&source) {
-                    Ok(settled) => apps.push(AppConfig {
-                        entry: *entry,
-                        settled,
-                    }),
-                    Err(mistake) => mistakes.push(mistake),
-                }
+                ),
             }
         }
         for name in wanted.iter().filter(|name| *name != "all") {
             if !named.keys().any(|known| known.value == *name) {
                 let there = named.keys().map(|known| known.value.as_str());
-                mistakes.push(
+                found.0.push(
                     source
                         .mistake_in_file(format!("the file has no app `{name}`"))
                         .hint(mistake::one_of(name, there)),
@@ -118,18 +122,15 @@ impl Config {
         }
         // The program's order: `users` comes before whoever builds on its people.
         apps.sort_by_key(|app| program.iter().position(|e| e.name == app.entry.name));
-        match file {
-            Some(file) if mistakes.is_empty() => Ok(Self {
-                private_bind: file.private_bind.0,
-                keys: file.identity_keys.0,
-                cursor_key: file.cursor_key,
-                pool: file.pool.settings(),
+        match (private_bind, keys, cursor_key) {
+            (Some(private_bind), Some(keys), Some(cursor_key)) if found.0.is_empty() => Ok(Self {
+                private_bind: private_bind.0,
+                keys: keys.0,
+                cursor_key,
+                pool: pool.unwrap_or_default().settings(),
                 apps,
             }),
-            _ => {
-                mistakes.sort_by_key(Mistake::place);
-                Err(Mistakes(mistakes))
-            }
+            _ => Err(Mistakes::of(found.0)),
         }
     }
 
@@ -154,6 +155,19 @@ impl Config {
             listeners.join("; "),
             self.private_bind
         )
+    }
+}
+
+/// Mistakes so far; reading goes on behind each.
+#[derive(Default)]
+struct Gathered(Vec<Mistake>);
+
+impl Gathered {
+    fn note<T>(&mut self, read: Result<Option<T>, Mistake>) -> Option<T> {
+        read.unwrap_or_else(|mistake| {
+            self.0.push(mistake);
+            None
+        })
     }
 }
 

@@ -99,11 +99,18 @@ pub(crate) fn relative_to<T>(base: &Path, read: impl FnOnce() -> T) -> T {
 fn resolve(reference: &str) -> Result<String, String> {
     let text = if let Some(path) = reference.strip_prefix("$file:") {
         let path = BASE.with_borrow(|base| base.join(path));
-        std::fs::read_to_string(&path)
-            .map_err(|error| format!("reading the secret {}: {error}", path.display()))?
+        std::fs::read_to_string(&path).map_err(|error| {
+            format!(
+                "cannot read the secret in {}: {error}; a path is relative to this file",
+                path.display()
+            )
+        })?
     } else if let Some(name) = reference.strip_prefix("$env:") {
         std::env::var(name).map_err(|_| {
-            format!("the environment variable {name}, which holds the secret, is not set")
+            format!(
+                "the environment variable {name}, which holds the secret, is not set; set it, \
+                 or write \"$file:PATH\""
+            )
         })?
     } else {
         // The literal is not repeated: it may be a real secret.

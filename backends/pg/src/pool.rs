@@ -157,8 +157,9 @@ pub fn outage(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // 08 connection, 53 out of resources, 57 shut down or cancelled by a timeout,
-            // 55P03 a lock was not to be had, 25006 a replica that is not the primary yet.
-            ["08", "53", "57", "55P03", "25006"]
+            // 55P03 a lock was not to be had, 25006 a replica that is not the primary yet;
+            // 28, 3D and 55000 the server lets us into this database no more.
+            ["08", "53", "57", "55P03", "25006", "28", "3D", "55000"]
                 .iter()
                 .any(|class| code.starts_with(class))
         }),

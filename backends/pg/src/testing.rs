@@ -59,6 +59,15 @@ pub async fn database_of(migrators: &[&Migrator]) -> TestDatabase {
     }
 }
 
+/// A pool on the server itself, for what a test does to a database from outside.
+///
+/// # Panics
+///
+/// When there is no server to be had.
+pub fn server() -> PgPool {
+    pool(&server_url())
+}
+
 /// Makes the template unless an earlier test has; it is named after the migrations' checksums.
 async fn template(connection: &mut PgConnection, url: &str, migrators: &[&Migrator]) -> String {
     let mut digest = std::hash::DefaultHasher::new();

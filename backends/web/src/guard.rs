@@ -1,6 +1,5 @@
 //! What stands before every handler.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use identity::{KeyRing, Statement};
 use tracing::Instrument;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::input::{MAX_BODY_BYTES, too_large};
+use crate::input::{MAX_BODY_BYTES, too_large, unsupported_media_type};
 use crate::{Problem, request};
 
 /// The longest that a request may take inside.
@@ -113,11 +112,9 @@ async fn bounded(request: Request, next: Next) -> Response {
     // The request is gone when the handler has panicked: nothing half done is looked at after.
     let handler = std::panic::AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(DEADLINE, handler).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
-            let error = anyhow::anyhow!("a handler panicked: {}", words(&*panic));
-            Problem::internal(error).into_response()
-        }
+        Ok(Ok(response)) => as_problem(response).await,
+        // The panic hook has told it, with its place: nothing more to say.
+        Ok(Err(_)) => Problem::failed().into_response(),
         Err(_) => {
             tracing::warn!("a request took longer than {} s", DEADLINE.as_secs());
             Problem::new(
@@ -130,6 +127,31 @@ async fn bounded(request: Request, next: Next) -> Response {
     }
 }
 
+/// An extractor of axum's refuses in plain text; its words are for the client, and go into a
+/// problem like everybody's. Other error bodies (OAuth's have a form of their own) stay.
+async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let plain = media_type.is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !(plain && (status.is_client_error() || status.is_server_error())) {
+        return response;
+    }
+    let problem = match status {
+        StatusCode::NOT_FOUND => Problem::not_found(),
+        StatusCode::FORBIDDEN => Problem::forbidden(),
+        StatusCode::UNAUTHORIZED => Problem::unauthenticated(),
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => unsupported_media_type(),
+        status if status.is_server_error() => Problem::failed(),
+        _ => {
+            let words = axum::body::to_bytes(response.into_body(), 1024).await;
+            let words = words.unwrap_or_default();
+            Problem::bad_request(String::from_utf8_lossy(&words).into_owned())
+        }
+    };
+    problem.into_response()
+}
+
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers
         .get(header::CONTENT_LENGTH)?
@@ -137,14 +159,6 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("without words")
 }
 
 fn method_not_allowed() -> Problem {

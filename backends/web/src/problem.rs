@@ -131,6 +131,11 @@ impl Problem {
             error = format!("{error:#}"),
             "a request failed inside"
         );
+        Self::failed()
+    }
+
+    /// 500 and not a word more; whoever answers with it has logged why.
+    pub(crate) fn failed() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",

@@ -17,7 +17,18 @@ pub struct Mistake {
 
 /// All that were found, in the order of the file. The program ends with exit code 2.
 #[derive(Debug)]
-pub struct Mistakes(pub(super) Vec<Mistake>);
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    pub(super) fn one(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+
+    pub(super) fn of(mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by_key(|mistake| mistake.at);
+        Self(mistakes)
+    }
+}
 
 impl Mistake {
     pub(super) fn in_file(file: &Path, message: impl Into<String>) -> Self {
@@ -40,10 +51,6 @@ impl Mistake {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
-    }
-
-    pub(super) fn place(&self) -> Option<(u64, u64)> {
-        self.at
     }
 
     pub(super) fn of_yaml(file: &Path, error: &Error) -> Self {
@@ -79,8 +86,10 @@ impl Mistake {
             },
             other => {
                 let text = other.to_string();
-                let text = text.strip_prefix("error: ").unwrap_or(&text);
-                say(text.lines().next().unwrap_or("not YAML").to_owned())
+                // The place is told in our own way, below.
+                let text = text.split(" at line ").next().unwrap_or(&text);
+                say(text.strip_prefix("error: ").unwrap_or(text).to_owned())
+                    .hint("up to here it was YAML that could be read")
             }
         }
     }

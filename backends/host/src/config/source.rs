@@ -1,9 +1,10 @@
 //! The file's text and where it stands.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use serde::de::{DeserializeOwned, DeserializeSeed};
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny};
 use serde_saphyr::Location;
 
 use super::mistake::Mistake;
@@ -39,30 +40,25 @@ impl Source {
         })
     }
 
-    /// The whole document.
-    pub(super) fn whole<T: DeserializeOwned>(&self) -> Result<T, Mistake> {
-        self.parse(&[])
+    /// The document against a list of its keys. The outer error is a file that is no list of keys
+    /// at all, behind which there is nothing more to find.
+    pub(super) fn outline<T: DeserializeOwned>(
+        &self,
+    ) -> Result<Result<Option<T>, Mistake>, Mistake> {
+        self.at::<BTreeMap<String, IgnoredAny>>(&[])?;
+        Ok(self.at(&[]))
     }
 
-    /// What stands at a path of keys, read with a type of its own.
-    pub(super) fn at<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Mistake> {
-        self.parse(path)
-    }
-
-    fn parse<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Mistake> {
+    /// What stands at a path of keys, read with a type of its own; `None` where nothing does.
+    pub(super) fn at<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Option<T>, Mistake> {
         let base = self.path.parent().unwrap_or(Path::new(""));
-        let found = relative_to(base, || {
+        let found = PhantomData::<T>;
+        relative_to(base, || {
             serde_saphyr::with_deserializer_from_str(&self.text, |deserializer| {
-                At {
-                    path,
-                    found: PhantomData::<T>,
-                }
-                .deserialize(deserializer)
+                At { path, found }.deserialize(deserializer)
             })
-        });
-        found
-            .map_err(|error| Mistake::of_yaml(&self.path, &error))?
-            .ok_or_else(|| self.mistake_in_file(format!("missing: {}", path.join("."))))
+        })
+        .map_err(|error| Mistake::of_yaml(&self.path, &error))
     }
 
     pub(super) fn mistake(&self, at: Location, message: impl Into<String>) -> Mistake {

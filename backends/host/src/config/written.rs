@@ -6,21 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pick::Name;
-use crate::{Key, Secret};
+use crate::Secret;
 use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
-/// The head of the file; its apps are read one by one, each with its own types.
+/// Which keys there are. What they hold is read key by key, so that one run tells all mistakes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct File {
-    pub(super) private_bind: Bind,
-    pub(super) identity_keys: Keys,
-    pub(super) cursor_key: Key,
-    #[serde(default)]
-    pub(super) pool: Pool,
-    #[expect(dead_code, reason = "says that the key must be there; read app by app")]
-    apps: IgnoredAny,
+#[expect(dead_code, reason = "says which keys may and must be there")]
+pub(super) struct Outline {
+    private_bind: IgnoredAny,
+    identity_keys: IgnoredAny,
+    cursor_key: IgnoredAny,
+    pool: Option<IgnoredAny>,
+    apps: Names,
 }
 
 /// The names under `apps`, with their places.

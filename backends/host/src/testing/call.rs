@@ -46,6 +46,13 @@ impl Call {
         self
     }
 
+    /// Sets a header beside what there was under its name.
+    pub fn also(mut self, name: &'static str, value: &str) -> Self {
+        let headers = self.head.headers_mut().expect("a well-formed head");
+        headers.append(name, value.parse().expect("a well-formed value"));
+        self
+    }
+
     /// Takes a header away.
     pub fn without(mut self, name: &'static str) -> Self {
         self.head
