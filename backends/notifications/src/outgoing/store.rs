@@ -1,0 +1,167 @@
+//! The messages that wait.
+
+use sqlx::{PgConnection, PgPool, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::letter::Content;
+
+/// A message that is this process's to send, for a while.
+pub(super) struct Claimed {
+    pub(super) id: Uuid,
+    pub(super) recipient: String,
+    pub(super) content: Content,
+    /// This try included; also tells this claim from a later one.
+    pub(super) attempts: i32,
+}
+
+/// Notes a message that is to be sent at once.
+pub(crate) async fn add(
+    tx: &mut PgConnection,
+    recipient: &str,
+    content: &Content,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        insert into notifications.message (id, kind, recipient, content, next_try_at, expires_at, created_at)
+        values ($1, $2, $3, $4, $5, $6, $5)
+        "#,
+        Uuid::now_v7(),
+        content.kind(),
+        recipient,
+        Json(content) as _,
+        now,
+        content.expires_at(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Takes up to `limit` due messages that [`give_up`] leaves, the longest waiting first, until
+/// `until`: nobody else gets them before.
+pub(super) async fn claim(
+    pool: &PgPool,
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+    max_attempts: i32,
+    limit: i64,
+) -> Result<Vec<Claimed>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        update notifications.message
+        set attempts = attempts + 1, next_try_at = $2
+        where id in (
+            select id from notifications.message
+            where state = 'waiting' and next_try_at <= $1
+                and attempts < $3 and (expires_at is null or expires_at > $1)
+            order by next_try_at
+            limit $4
+            for update skip locked
+        )
+        returning id, recipient, content as "content!: Json<Content>", attempts
+        "#,
+        now,
+        until,
+        max_attempts,
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    let claimed = rows.into_iter().map(|row| Claimed {
+        id: row.id,
+        recipient: row.recipient,
+        content: row.content.0,
+        attempts: row.attempts,
+    });
+    Ok(claimed.collect())
+}
+
+/// It is sent; what it said is forgotten.
+pub(super) async fn sent(
+    pool: &PgPool,
+    id: Uuid,
+    attempts: i32,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        update notifications.message
+        set state = 'sent', content = null, last_error = null, sent_at = $3
+        where id = $1 and attempts = $2 and state = 'waiting'
+        "#,
+        id,
+        attempts,
+        now,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// It is to be tried again at `at`.
+pub(super) async fn later(
+    pool: &PgPool,
+    id: Uuid,
+    attempts: i32,
+    at: OffsetDateTime,
+    why: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        update notifications.message
+        set next_try_at = $3, last_error = $4
+        where id = $1 and attempts = $2 and state = 'waiting'
+        "#,
+        id,
+        attempts,
+        at,
+        why,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// It will never be taken; what it said is forgotten.
+pub(super) async fn dead(
+    pool: &PgPool,
+    id: Uuid,
+    attempts: i32,
+    why: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        update notifications.message
+        set state = 'dead', content = null, last_error = $3
+        where id = $1 and attempts = $2 and state = 'waiting'
+        "#,
+        id,
+        attempts,
+        why,
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Gives up what is due but not worth sending any more, or was tried too often; tells how many.
+pub(super) async fn give_up(
+    pool: &PgPool,
+    now: OffsetDateTime,
+    max_attempts: i32,
+) -> Result<u64, sqlx::Error> {
+    let given_up = sqlx::query!(
+        r#"
+        update notifications.message
+        set state = 'dead', content = null, last_error = coalesce(last_error, 'expired')
+        where state = 'waiting' and next_try_at <= $1 and (expires_at <= $1 or attempts >= $2)
+        "#,
+        now,
+        max_attempts,
+    )
+    .execute(pool)
+    .await?;
+    Ok(given_up.rows_affected())
+}

@@ -1,0 +1,177 @@
+//! The way to the mail server: connections are kept and used again, TLS is required.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use lettre::{
+    Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    message::{
+        Mailbox, MultiPart,
+        header::{Header, HeaderName, HeaderValue},
+    },
+    transport::smtp::{
+        Error as SmtpError, PoolConfig,
+        authentication::Credentials,
+        client::{Tls, TlsParameters},
+        extension::ClientId,
+        response::Category,
+    },
+};
+use url::Url;
+use uuid::Uuid;
+
+use crate::{Config, letter};
+
+/// Longest wait for one answer of the server.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// Longest that one message may take with all its answers.
+const SENT_WITHIN: Duration = Duration::from_secs(30);
+/// Connections kept at most: as many as messages are sent at once.
+pub(crate) const CONNECTIONS: u32 = 4;
+
+/// The post office.
+pub(crate) struct Post {
+    from: Mailbox,
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PostError {
+    /// It never will be: there is no such recipient.
+    #[error("the recipient is refused: {0}")]
+    Refused(String),
+    /// It may be another time.
+    #[error("{0}")]
+    Later(String),
+}
+
+impl Post {
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+        let from: Mailbox = config.from.parse().context("reading `from`: write `Name <address>`")?;
+        let url = Url::parse(&config.smtp).context("reading `smtp`: write smtps://host or smtp://host")?;
+        let host = url.host_str().context("reading `smtp`: it names no host")?;
+        ensure!(
+            url.username().is_empty() && url.password().is_none(),
+            "`smtp` holds a name or password: they belong in `smtp_user` and `smtp_password`"
+        );
+        let (tls, port) = match url.scheme() {
+            "smtps" => (Tls::Wrapper(TlsParameters::new(host.to_owned())?), 465),
+            // Nobody listens on the way to this very machine, and a local relay has no certificate.
+            "smtp" if letter::is_loopback(&url) => (Tls::None, 25),
+            "smtp" => (Tls::Required(TlsParameters::new(host.to_owned())?), 587),
+            other => bail!("reading `smtp`: {other}:// is neither smtps:// nor smtp://"),
+        };
+        let hello = ClientId::Domain(from.email.domain().to_owned());
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
+            .port(url.port().unwrap_or(port))
+            .tls(tls)
+            .hello_name(hello)
+            .timeout(Some(ANSWERS_WITHIN))
+            .pool_config(PoolConfig::new().max_size(CONNECTIONS));
+        match (&config.smtp_user, &config.smtp_password) {
+            (Some(user), Some(password)) => {
+                ensure!(
+                    url.scheme() == "smtps" || !letter::is_loopback(&url),
+                    "a password is not sent in clear: use smtps:// or another host"
+                );
+                transport =
+                    transport.credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
+            }
+            (None, None) => {}
+            _ => bail!("`smtp_user` and `smtp_password` go together"),
+        }
+        Ok(Self { from, transport: transport.build() })
+    }
+
+    /// Brings a letter to the mail server. `id` becomes its Message-ID: should a crash let it go out
+    /// twice, the reader's program shows it once.
+    pub(crate) async fn send(&self, id: Uuid, to: &str, letter: letter::Letter) -> Result<(), PostError> {
+        // Parsed, not pasted: an address with a line end in it is none, and cannot add a header.
+        let to: Address = to.parse().map_err(|_| PostError::Refused("no mail address".to_owned()))?;
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(letter.subject)
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
+            .header(AutoSubmitted)
+            .multipart(MultiPart::alternative_plain_html(letter.text, letter.html))
+            .map_err(|error| PostError::Refused(error.to_string()))?;
+        match tokio::time::timeout(SENT_WITHIN, self.transport.send(message)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(judge(&error)),
+            Err(_) => Err(PostError::Later(format!("not taken within {SENT_WITHIN:?}"))),
+        }
+    }
+}
+
+/// A 55x speaks of this mail (RFC 5321, 4.2.1); every other failure is the server's or the way's,
+/// and will pass or be mended. The server's own words stay out: they may repeat the address.
+fn judge(error: &SmtpError) -> PostError {
+    match error.status() {
+        Some(code) if error.is_permanent() && code.category == Category::MailSystem => {
+            PostError::Refused(format!("the mail server answers {code}"))
+        }
+        Some(code) => PostError::Later(format!("the mail server answers {code}")),
+        None if error.is_timeout() => PostError::Later("the mail server does not answer".to_owned()),
+        None if error.is_tls() => PostError::Later("no TLS with the mail server".to_owned()),
+        None => PostError::Later("no conversation with the mail server".to_owned()),
+    }
+}
+
+/// Tells programs that answer mail (holiday notices) to leave this alone: RFC 3834.
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use host::Secret;
+
+    use super::*;
+
+    // The connection pool minds its connections on the runtime.
+    #[tokio::test]
+    async fn a_way_without_tls_is_open_to_loopback_alone() {
+        for (smtp, password, complaint) in [
+            ("smtp://127.0.0.1:8026", false, ""),
+            ("smtp://[::1]:8026", false, ""),
+            ("smtp://localhost", false, ""),
+            ("smtps://mail.example", true, ""),
+            ("smtp://mail.example", true, ""),
+            ("smtp://127.0.0.1:8026", true, "not sent in clear"),
+            ("smtp://ann:secret@mail.example", false, "belong in `smtp_user`"),
+            ("http://mail.example", false, "neither smtps:// nor smtp://"),
+            ("mail.example", false, "write smtps://host"),
+        ] {
+            let config = Config {
+                smtp: smtp.to_owned(),
+                smtp_user: password.then(|| "vorota".to_owned()),
+                smtp_password: password.then(|| Secret::new("hush")),
+                from: "Vorota <no-reply@localhost>".to_owned(),
+                base_url: "https://localhost".to_owned(),
+            };
+            match Post::new(&config) {
+                Ok(_) => assert_eq!(complaint, "", "{smtp} was taken"),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    assert!(!complaint.is_empty() && error.contains(complaint), "{smtp}: {error}");
+                    assert!(!error.contains("hush") && !error.contains("secret"), "{error}");
+                }
+            }
+        }
+    }
+}

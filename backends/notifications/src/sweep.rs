@@ -1,0 +1,62 @@
+//! Forgets: who was written to is nobody's business for ever.
+
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use host::{Clock, Job};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+const EVERY: Duration = Duration::from_secs(10 * 60);
+/// How long it can be looked up how a message fared. Far longer than any redelivery takes, so the
+/// events' notes go by it too.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+pub(crate) fn job(pool: PgPool, clock: Clock) -> Job {
+    Job {
+        name: "sweep",
+        every: EVERY,
+        run: Arc::new(move || {
+            let (pool, before) = (pool.clone(), clock.now() - KEPT);
+            Box::pin(async move { Ok(sweep(&pool, before).await?) })
+        }),
+    }
+}
+
+async fn sweep(pool: &PgPool, before: OffsetDateTime) -> Result<(), sqlx::Error> {
+    store::forget_messages(pool, before).await?;
+    store::forget_events(pool, before).await
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_old_and_done_with_is_forgotten() {
+        let database = pg::testing::database(&crate::MIGRATIONS).await;
+        let before = datetime!(2026-01-02 00:00 UTC);
+        for sql in [
+            "insert into notifications.message
+                (id, kind, recipient, content, state, next_try_at, created_at, sent_at)
+            select gen_random_uuid(), 'verify_email', name, content, state, at, at, sent_at
+            from (values
+                ('old', null, 'sent', $1 - interval '1 second', $1),
+                ('old but waiting', '{}'::jsonb, 'waiting', $1 - interval '1 second', null),
+                ('new', null, 'sent', $1, $1)
+            ) as row (name, content, state, at, sent_at)",
+            "insert into notifications.inbox (event_id, consumer, handled_at)
+            values (gen_random_uuid(), 'old', $1 - interval '1 second'), (gen_random_uuid(), 'new', $1)",
+        ] {
+            sqlx::query(sql).bind(before).execute(&database.pool).await.expect("rows");
+        }
+        sweep(&database.pool, before).await.expect("swept");
+        let sql = "select recipient from notifications.message
+            union all select consumer from notifications.inbox order by 1";
+        let left: Vec<String> = sqlx::query_scalar(sql).fetch_all(&database.pool).await.expect("rows");
+        assert_eq!(left, ["new", "new", "old but waiting"]);
+    }
+}

@@ -1,0 +1,49 @@
+use events::AddressKnown;
+
+use crate::stage::{Stage, code_for};
+
+#[tokio::test]
+async fn a_code_reaches_its_address_and_is_forgotten() {
+    let stage = Stage::start().await;
+    stage.app.deliver(&code_for("ann@example.com")).await.1.expect("noted");
+    let mail = stage.mail_of(1).await;
+    assert_eq!(mail[0].to, "ann@example.com");
+    assert_eq!(mail[0].subject, "Your verification code");
+    assert!(mail[0].text.contains("314159") && mail[0].text.contains("https://vorota.example"));
+    assert_eq!(stage.message_that_is("sent").await, (1, false));
+    stage.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_redelivered_event_is_one_mail() {
+    let stage = Stage::start().await;
+    let (envelope, first) = stage.app.deliver(&AddressKnown { to: "ann@example.com".to_owned() }).await;
+    first.expect("noted");
+    stage.mail_of(1).await;
+    let (one, other) =
+        tokio::join!(stage.app.redeliver(envelope.clone()), stage.app.redeliver(envelope));
+    one.and(other).expect("known already");
+    // Whatever a second row would have made has left before this one's mail.
+    stage.app.deliver(&code_for("bob@example.com")).await.1.expect("noted");
+    let mail = stage.mail_of(2).await;
+    let to: Vec<&str> = mail.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(to, ["bob@example.com", "ann@example.com"]);
+    assert_eq!(mail[1].subject, "You already have an account");
+    stage.app.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_cannot_add_headers_or_recipients() {
+    for hostile in [
+        "ann@example.com\r\nBcc: eve@example.com",
+        "ann@example.com>\r\nRCPT TO:<eve@example.com",
+        "ann@example.com, eve@example.com",
+        "",
+    ] {
+        let stage = Stage::start().await;
+        stage.app.deliver(&code_for(hostile)).await.1.expect("noted");
+        assert_eq!(stage.message_that_is("dead").await, (1, false), "{hostile:?}");
+        assert!(stage.mail().is_empty(), "{hostile:?}");
+        stage.app.stop().await;
+    }
+}
