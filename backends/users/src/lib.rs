@@ -55,18 +55,18 @@ pub struct Config {
     /// key behind the old one first, and in front of it after the gateway's caches have turned.
     pub token_key: Secret,
     /// Makes the successors of refresh tokens and seals codes. A new one voids the codes that are
-    /// on their way, and nothing else.
+    /// on their way, and signs nobody out but those whose refresh was lost in that moment.
     pub refresh_key: host::Key,
     /// Passwords hashed at a time, each in 19 MiB; as many as there are processors unless said.
     #[serde(default)]
-    pub hash_slots: Option<NonZero<usize>>,
+    pub hash_slots: Option<NonZero<u16>>,
     /// Passwords that may wait to be hashed. Who comes later is asked to try again (503). A hash
     /// takes some 20 ms, so 64 waiting on two slots wait for two thirds of a second.
     #[serde(default = "default_hash_queue")]
-    pub hash_queue: usize,
+    pub hash_queue: u16,
 }
 
-fn default_hash_queue() -> usize {
+fn default_hash_queue() -> u16 {
     64
 }
 
@@ -119,10 +119,11 @@ impl App {
             token::read_keys(config.token_key.reveal()).context("reading `token_key`")?;
         let jwks = jwks::JwksDocument::new(&token_keys);
         let signing_key = token_keys.swap_remove(0);
+        let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let slots = config
             .hash_slots
-            .or_else(|| std::thread::available_parallelism().ok());
-        let passwords = password::Hasher::new(slots.map_or(1, NonZero::get), config.hash_queue)?;
+            .map_or_else(processors, |slots| slots.get().into());
+        let passwords = password::Hasher::new(slots, config.hash_queue.into())?;
         host.registry().register(Box::new(passwords.refusals()))?;
         Ok(Self {
             pool: host.pool().clone(),

@@ -81,14 +81,9 @@ pub(crate) async fn login(
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
     let Some(account) = account.as_ref().filter(|_| proven) else {
-        audit::record(
-            &mut tx,
-            now,
-            Act::SignInRefused,
-            account.map(|account| account.id),
-            None,
-        )
-        .await?;
+        // For a stranger too: a record that only the known leave would be seen on the clock.
+        let user_id = account.map(|account| account.id);
+        audit::record(&mut tx, now, Act::SignInRefused, user_id, None).await?;
         tx.commit().await?;
         return Err(LoginError::InvalidCredentials);
     };

@@ -173,16 +173,17 @@ pub(crate) async fn logout(
     State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<StatusCode, SessionError> {
+    let user_id = caller.user_id;
     let session_id = caller.sid.ok_or(SessionError::NoSession)?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
     // A second logout finds the session ended: nothing happens, so nothing is recorded.
-    if store::end(&mut tx, session_id, caller.user_id, End::Logout, now).await? {
+    if store::end(&mut tx, session_id, user_id, End::Logout, now).await? {
         audit::record(
             &mut tx,
             now,
             Act::SignedOut,
-            Some(caller.user_id),
+            Some(user_id),
             Some(session_id),
         )
         .await?;
