@@ -1,0 +1,45 @@
+# The front door. Every target is what CI runs, by the same name.
+
+# Made absolute, so that recipes may change directory.
+target := $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check demo bench schema sqlx
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf 'make %-8s %s\n' "$$name" "$$what"; done
+
+run: ## Start everything on https://localhost:8443, until Ctrl-C
+	@deploy/local/install.sh build run
+	cargo build --release --locked -p local -p gateway -p backend
+	@exec $(target)/release/local run
+
+test: ## Run every test, with a PostgreSQL and a Redis of their own
+	@deploy/local/install.sh build run test
+	cargo build --locked --workspace
+	cargo test --locked --workspace
+
+check: ## Check format, lints and the house rules
+	@deploy/local/install.sh build
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked -p loadtest --test tidy
+
+demo: ## Play the story with curl against what `make run` has started
+	@deploy/local/install.sh demo
+	@loadtest/demo.sh
+
+bench: ## Weigh the gateway's work beside nginx's
+	@deploy/local/install.sh build run bench
+	cargo build --release --locked -p loadtest -p gateway
+	@$(target)/release/loadtest bench
+
+schema: ## Write the schema of routes.yaml and the OpenAPI documents anew
+	@deploy/local/install.sh build
+	cargo build --locked -p gateway -p backend
+	@deploy/local/schema.sh $(target)/debug
+
+sqlx: ## Check the queries against a real PostgreSQL and write .sqlx anew
+	@deploy/local/install.sh build run
+	cargo build --locked -p local
+	@$(target)/debug/local postgres -- deploy/local/sqlx.sh
