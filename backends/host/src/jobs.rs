@@ -30,3 +30,41 @@ pub(crate) async fn repeat(app: &'static str, job: Job, metrics: Metrics, stop: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_goes_on_after_an_error_and_a_panic_and_ends_when_told() {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let count = runs.clone();
+        let stop = CancellationToken::new();
+        let end = stop.clone();
+        let job = Job {
+            name: "clumsy",
+            every: Duration::from_millis(1),
+            run: Arc::new(move || {
+                let (run, end) = (count.fetch_add(1, Ordering::SeqCst), end.clone());
+                Box::pin(async move {
+                    match run {
+                        0 => anyhow::bail!("not today"),
+                        1 => panic!("dropped the tray"),
+                        _ => end.cancel(),
+                    }
+                    Ok(())
+                })
+            }),
+        };
+        let metrics = Metrics::new();
+        repeat("hall", job, metrics.clone(), stop).await;
+        assert!(runs.load(Ordering::SeqCst) >= 3);
+        let text = metrics.text().expect("metrics are text");
+        let failed = r#"backend_job_runs_total{app="hall",job="clumsy",outcome="failed"} 2"#;
+        assert!(text.contains(failed), "{text}");
+    }
+}

@@ -126,3 +126,57 @@ fn resolve(reference: &str) -> Result<String, String> {
     }
     Ok(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+        let text = serde_json::Value::from(text);
+        relative_to(Path::new("/proc/self"), || serde_json::from_value(text))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_literal_is_refused_and_not_repeated() {
+        let error = read::<Secret>("hush").expect_err("a literal");
+        assert!(
+            error.contains("$file:PATH") && !error.contains("hush"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_reference_is_followed_and_nothing_prints_what_is_behind_it() {
+        let secret = read::<Secret>("$env:CARGO_PKG_NAME").expect("cargo sets it");
+        assert_eq!(
+            (secret.reveal(), format!("{secret:?}").as_str()),
+            ("host", "***")
+        );
+        // Relative to the configuration, with the line end cut off.
+        let file = read::<Secret>("$file:comm").expect("it is there");
+        assert!(!file.reveal().is_empty() && !file.reveal().ends_with('\n'));
+        for (reference, said) in [
+            ("$env:NO_SUCH_VARIABLE", "NO_SUCH_VARIABLE"),
+            ("$file:none", "/proc/self/none"),
+        ] {
+            let error = read::<Secret>(reference).expect_err("nothing there");
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_64_hex_digits() {
+        assert_eq!(Key::parse(&"0a".repeat(32)), Some(Key([10; 32])));
+        for odd in [
+            "",
+            "0a",
+            &"0g".repeat(32),
+            &"+a".repeat(32),
+            &"é".repeat(32),
+        ] {
+            assert_eq!(Key::parse(odd), None, "{odd}");
+        }
+        assert_eq!(format!("{:?}", Key([10; 32])), "***");
+    }
+}

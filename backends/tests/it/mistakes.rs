@@ -39,7 +39,7 @@ apps:
               hint: expected one of: private_bind, identity_keys, cursor_key, pool, apps
         error: max_connections is out of range
           --> backend.yaml:5:26
-              hint: expected 4 to 1000
+              hint: expected 8 to 1000
         error: unknown app `user`
           --> backend.yaml:7:3
               hint: did you mean `users`?

@@ -128,6 +128,30 @@ async fn an_unmigrated_database_is_told_and_not_served() {
 }
 
 #[tokio::test]
+async fn an_absent_database_is_waited_for_and_then_named() {
+    let stage = Stage::new().await;
+    stage.write(
+        "backend.yaml",
+        &stage
+            .config()
+            .replace("$env:DATABASE_URL", "$file:database"),
+    );
+    stage.write("database", "postgres://ann:hush@127.0.0.1:1/none");
+    let began = Instant::now();
+    let run = stage.verb(&["run"]);
+    assert_eq!(run.status.code(), Some(1));
+    let told = text(&run.stderr);
+    let expected =
+        "error: the database of users, transactions at 127.0.0.1:1/none cannot be reached";
+    assert!(
+        told.starts_with(expected) && told.contains("refused"),
+        "{told}"
+    );
+    assert!(!told.contains("hush"), "{told}");
+    assert!(began.elapsed() < Duration::from_secs(15));
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named() {
     let stage = Stage::new().await;
     stage.verb(&["migrate"]);

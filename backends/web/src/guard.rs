@@ -58,7 +58,8 @@ async fn admit(State(guard): State<Guard>, mut request: Request, next: Next) -> 
     let response = match guard.open(request.headers()) {
         Ok(statement) => {
             let id = statement.request_id.clone();
-            let span = tracing::info_span!("request", app = guard.app, request_id = id);
+            // Of the highest level, so that an error carries its request at any RUST_LOG.
+            let span = tracing::error_span!("request", app = guard.app, request_id = id);
             request.extensions_mut().insert(statement);
             let answer = async {
                 let response = next.run(request).await;

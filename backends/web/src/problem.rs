@@ -112,13 +112,8 @@ impl Problem {
     /// The cause goes to the log with its whole chain, once, and never into the answer.
     pub fn internal(error: impl Into<anyhow::Error>) -> Self {
         let error = error.into();
-        let request_id = request_id();
         if error.chain().any(is_outage) {
-            tracing::warn!(
-                request_id,
-                error = format!("{error:#}"),
-                "the database is away"
-            );
+            tracing::warn!(error = format!("{error:#}"), "the database is away");
             return Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "upstream_unavailable",
@@ -126,11 +121,7 @@ impl Problem {
             )
             .retry_after(1);
         }
-        tracing::error!(
-            request_id,
-            error = format!("{error:#}"),
-            "a request failed inside"
-        );
+        tracing::error!(error = format!("{error:#}"), "a request failed inside");
         Self::failed()
     }
 

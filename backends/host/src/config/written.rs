@@ -67,12 +67,12 @@ struct Connections(u32);
 impl<'de> Deserialize<'de> for Connections {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u32::deserialize(deserializer)?;
-        // Fewer than four would let the relays alone use them up and wait for one another.
-        if (4..=1_000).contains(&number) {
+        // With fewer, the relays' rounds could take all of them and wait for one another.
+        if (8..=1_000).contains(&number) {
             Ok(Self(number))
         } else {
             Err(D::Error::custom(
-                "max_connections is out of range; expected 4 to 1000",
+                "max_connections is out of range; expected 8 to 1000",
             ))
         }
     }

@@ -137,6 +137,25 @@ async fn a_redelivery_has_no_second_effect() {
 }
 
 #[tokio::test]
+async fn a_relay_cut_off_midway_leaves_the_event_to_the_next() {
+    let stage = Stage::new().await;
+    stage.publish("ann").await;
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let begins = begun.clone();
+    let hangs = stage.relay(vec![consumer("hall.hangs", move |_| {
+        begins.notify_one();
+        Box::pin(std::future::pending())
+    })]);
+    let round = tokio::spawn(async move { hangs.round().await });
+    begun.notified().await;
+    let next = stage.relay(vec![stage.guest_book()]);
+    assert_eq!(next.round().await.unwrap(), 0, "the first one has the lock");
+    round.abort();
+    eventually(async || next.round().await.unwrap() == 1).await;
+    assert_eq!(stage.guests().await, ["ann"]);
+}
+
+#[tokio::test]
 async fn one_of_two_consumers_failing_brings_the_event_to_both_and_the_effect_once() {
     let stage = Stage::new().await;
     stage.publish("ann").await;
