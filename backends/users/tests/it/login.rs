@@ -167,3 +167,26 @@ async fn a_flood_of_sign_ins_is_told_to_come_back() {
     }
     assert_eq!(stage.login("ann@example.com", PASSWORD).await.status, 200);
 }
+
+/// The clock is a poor witness on a busy machine; a full queue tells as well who was in it.
+#[tokio::test]
+async fn a_password_is_hashed_whether_or_not_there_is_an_account() {
+    let stage = Stage::start_with(|settings| {
+        settings.hash_slots = std::num::NonZero::new(1);
+        settings.hash_queue = 0;
+    })
+    .await;
+    stage.member("known@example.com").await;
+    let credentials = |email: &str| json!({"email": email, "password": PASSWORD});
+    for (path, body) in [
+        ("/v1/auth/login", credentials("nobody@example.com")),
+        ("/v1/auth/register", credentials("known@example.com")),
+    ] {
+        let answers = join_all((0..20).map(|_| stage.post(path, body.clone()))).await;
+        let refused = answers.iter().filter(|answer| answer.status == 503).count();
+        assert!(
+            (1..20).contains(&refused),
+            "{path}: {refused} of 20 met a full queue"
+        );
+    }
+}
