@@ -14,18 +14,27 @@ pub fn check(config: &Path, kinds: Registry, out: &mut dyn Write) -> io::Result<
     match plan::load(config, kinds, &env::inert(config)) {
         Ok(Loaded { plan, warnings, .. }) => {
             write!(out, "{warnings}")?;
-            let routes = plan.routes.len();
-            writeln!(out, "{name}: good ({routes} routes, {} warnings)", warnings.count().1)?;
+            let routes = count(plan.routes.len(), "route");
+            let warnings = count(warnings.count().1, "warning");
+            writeln!(out, "{name}: good ({routes}, {warnings})")?;
             Ok(true)
         }
         Err(Refused { findings, .. }) => {
             write!(out, "{findings}")?;
             let (errors, warnings) = findings.count();
-            writeln!(out, "{name}: refused ({errors} errors, {warnings} warnings)")?;
+            let (errors, warnings) = (count(errors, "error"), count(warnings, "warning"));
+            writeln!(out, "{name}: refused ({errors}, {warnings})")?;
             Ok(false)
         }
     }
 }
 
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use plugin_sdk::{Facts, Head, Params, Principal, Reply, Request, Stage};
+use plugin_sdk::{Chain, Facts, Head, Link, Params, Principal, Reply, Request, Stage};
 
 use crate::path::{self, PathError};
 use crate::plan::{Plan, Route};
@@ -140,22 +140,34 @@ fn judge(
     head: &RawHead<'_>,
     caller: Option<Arc<Principal>>,
 ) -> Option<Box<Reply>> {
-    let mut facts = Facts {
+    let facts = Facts {
         route: located.route.id.clone(),
         params: located.params.clone(),
         // Whoever proves nothing on a public route stays nobody there.
         principal: caller.filter(|_| located.route.authenticated),
         ..Facts::default()
     };
-    if let Some(reply) = admit(&located.route, &facts) {
-        return Some(reply);
-    }
-    let head = located.head(head);
-    let mut request = Request::new(head, &mut facts, None);
-    let stage = |stage| stage == Stage::Authorize;
-    let asked = located.route.chain.request(&mut request, stage);
+    admit(&located.route, &facts).or_else(|| {
+        let links = located.route.chain.links().iter();
+        let mut rules = links.filter(|link| link.plugin.stage() == Stage::Authorize);
+        rules.find_map(|rule| authorize(rule, located, head, facts.clone()))
+    })
+}
+
+/// Asks one rule of the `Authorize` stage.
+pub(crate) fn authorize(
+    rule: &Link,
+    located: &Located,
+    head: &RawHead<'_>,
+    mut facts: Facts,
+) -> Option<Box<Reply>> {
+    let chain = Chain::new(vec![rule.clone()]);
+    let mut request = Request::new(located.head(head), &mut facts, None);
     // A rule that would have to ask somebody else can't be judged here; it says nothing.
-    asked.now_or_never().flatten()
+    chain
+        .request(&mut request, |_| true)
+        .now_or_never()
+        .flatten()
 }
 
 impl Located {
@@ -173,14 +185,19 @@ impl Located {
 }
 
 impl Decision {
-    /// The id of the route, if there is one.
-    pub fn route(&self) -> Option<&str> {
+    /// What was found of the request, if it has a route.
+    pub fn located(&self) -> Option<&Located> {
         match self {
             Self::NoRoute(_) => None,
             Self::Refused(located, _) | Self::Preflight(located) | Self::Forward(located) => {
-                Some(&located.route.id)
+                Some(located)
             }
         }
+    }
+
+    /// The id of the route, if there is one.
+    pub fn route(&self) -> Option<&str> {
+        self.located().map(|located| &*located.route.id)
     }
 
     /// The status of the refusal, if it is one.

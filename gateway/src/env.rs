@@ -14,13 +14,25 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// What plugins are lent while they serve: their tasks run on `runtime`.
 pub fn live(config: &Path, runtime: tokio::runtime::Handle) -> Env {
     let clock = Arc::new(SystemClock::default());
-    Env::new(folder(config), clock, Arc::new(Live(runtime)), Arc::new(Http::new()), None)
+    Env::new(
+        folder(config),
+        clock,
+        Arc::new(Live(runtime)),
+        Arc::new(Http::new()),
+        None,
+    )
 }
 
 /// What plugins are lent while a table is only looked at: nothing runs, nothing is fetched.
 pub fn inert(config: &Path) -> Env {
     let clock = Arc::new(SystemClock::default());
-    Env::new(folder(config), clock, Arc::new(Inert), Arc::new(Inert), None)
+    Env::new(
+        folder(config),
+        clock,
+        Arc::new(Inert),
+        Arc::new(Inert),
+        None,
+    )
 }
 
 /// The table's folder: where its relative paths start.
@@ -44,7 +56,11 @@ impl Tasks for Inert {
 
 impl Fetch for Inert {
     fn get<'a>(&'a self, _url: &'a str, _limit: usize) -> Fetched<'a> {
-        Box::pin(async { Err(FetchError("nothing is fetched while a table is checked".into())) })
+        Box::pin(async {
+            Err(FetchError(
+                "nothing is fetched while a table is checked".into(),
+            ))
+        })
     }
 }
 
@@ -63,7 +79,9 @@ impl Http {
                 .user_agent("vorota-gateway")
         };
         // A machine without any authorities can still fetch what needs none.
-        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+        let client = builder()
+            .build()
+            .or_else(|_| builder().tls_certs_only([]).build());
         Self(client.map_err(|error| error.to_string()))
     }
 }
@@ -134,7 +152,11 @@ mod tests {
     /// Security case 39: the document's server can't send us elsewhere.
     #[tokio::test]
     async fn gateway_39_a_redirect_is_not_followed() {
-        let redirect = "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(fetch(redirect, 100).await, Err("the answer was 302 Found".into()));
+        let redirect =
+            "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(
+            fetch(redirect, 100).await,
+            Err("the answer was 302 Found".into())
+        );
     }
 }

@@ -3,7 +3,7 @@
 //! The modules stand in reading order. First the route table, from the file to what decides; then
 //! a request's way, from the socket to the access record.
 
-// The route table.
+// The route table: as written, as run, and what is wrong with it.
 pub mod table;
 
 pub mod plan;
@@ -12,7 +12,14 @@ pub mod finding;
 
 pub mod env;
 
+pub mod reload;
+
+// What operators ask: is it good, what becomes of this request, what can be written.
 pub mod check;
+
+pub mod explain;
+
+pub mod schema;
 
 // A request's way.
 pub mod run;

@@ -30,6 +30,7 @@ use tls::Certificate;
 
 pub use patience::{Patient, Turn};
 pub use tls::CertificateError;
+pub(crate) use tls::certified;
 
 /// What the heads of all streams of one HTTP/2 connection may take, in bytes, before our own check
 /// of each: 64 KiB, the same for all listeners because the transport is told once.
@@ -129,7 +130,9 @@ impl Listeners {
     /// Where each listener is bound.
     pub async fn addresses(&self) -> BTreeMap<String, SocketAddr> {
         let open = self.open.lock().await;
-        open.iter().map(|(name, one)| (name.clone(), one.address)).collect()
+        open.iter()
+            .map(|(name, one)| (name.clone(), one.address))
+            .collect()
     }
 
     /// Stops accepting, lets requests finish, and tells whether all did within `limit`. What is
@@ -143,7 +146,10 @@ impl Listeners {
     async fn start(&self, name: &str, settings: &plan::Listener) -> Result<Open, ListenError> {
         let certificate = match &settings.tls {
             Some(files) => Some(Arc::new(Certificate::read(files, settings.h2).map_err(
-                |source| ListenError::Certificate { name: name.to_owned(), source },
+                |source| ListenError::Certificate {
+                    name: name.to_owned(),
+                    source,
+                },
             )?)),
             None => None,
         };
@@ -170,7 +176,12 @@ impl Listeners {
         });
         door.report_expiry();
         let accepting = tokio::spawn(accept::connections(door.clone(), socket, stopped));
-        Ok(Open { address, door, stop, accepting })
+        Ok(Open {
+            address,
+            door,
+            stop,
+            accepting,
+        })
     }
 }
 
@@ -183,10 +194,12 @@ impl Open {
 
     fn change(&self, settings: &plan::Listener) -> Result<(), ListenError> {
         if let (Some(certificate), Some(files)) = (&self.door.certificate, &settings.tls) {
-            certificate.swap(files).map_err(|source| ListenError::Certificate {
-                name: self.door.name.clone(),
-                source,
-            })?;
+            certificate
+                .swap(files)
+                .map_err(|source| ListenError::Certificate {
+                    name: self.door.name.clone(),
+                    source,
+                })?;
             self.door.report_expiry();
         }
         self.door.settings.store(Arc::new(settings.clone()));

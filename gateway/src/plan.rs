@@ -21,14 +21,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
 use ::identity::KeyRing;
+use http::HeaderName;
 use plugin_sdk::Chain;
 
 use crate::router::{Match, Router};
 
 pub(crate) use load::version;
 pub use load::{Loaded, Refused, load};
+pub(crate) use plugins::OWN_KEYS;
 
 /// Everything that the gateway decides by.
 pub struct Plan {

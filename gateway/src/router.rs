@@ -9,7 +9,6 @@ mod pattern;
 mod tree;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use http::Method;
 use plugin_sdk::Params;
@@ -154,14 +153,5 @@ fn overlap(one: &Match, other: &Match) -> bool {
         .any(|method| other.methods.contains(method))
 }
 
-impl Match {
-    /// Whether the path fits, whatever the host and the method.
-    pub fn fits_path(&self, path: &str) -> bool {
-        self.path.matches(path)
-    }
-
-    /// The names of the path's parameters, in order.
-    pub fn params(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.path.params()
-    }
-}
+#[cfg(test)]
+mod tests;

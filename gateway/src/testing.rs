@@ -17,7 +17,9 @@ impl Folder {
         let certified = rcgen::generate_simple_self_signed(names).expect("a certificate");
         folder.write("edge.pem", &certified.cert.pem());
         folder.write("edge.key", &certified.signing_key.serialize_pem());
-        let key: String = (0..32).map(|byte: u8| format!("{:02x}", byte.wrapping_mul(7))).collect();
+        let key: String = (0..32)
+            .map(|byte: u8| format!("{:02x}", byte.wrapping_mul(7)))
+            .collect();
         let key = folder.write("identity.key", &key);
         fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("a mode");
         folder.write("openapi.json", OPENAPI);

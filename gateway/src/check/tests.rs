@@ -1,3 +1,11 @@
+mod access;
+mod form;
+mod names;
+mod routes;
+mod sockets;
+
+use std::path::Path;
+
 use expect_test::{Expect, expect};
 
 use crate::testing::Folder;
@@ -55,10 +63,14 @@ tests:
 fn check(yaml: &str) -> String {
     let folder = Folder::new();
     let path = folder.write("routes.yaml", yaml);
+    said(&folder, &path)
+}
+
+fn said(folder: &Folder, path: &Path) -> String {
     let mut out = Vec::new();
-    super::check(&path, plugins::BUILTIN, &mut out).expect("a buffer takes everything");
-    let prefix = format!("{}/", folder.path("").display()).replace("//", "/");
-    String::from_utf8(out).expect("text").replace(&prefix, "")
+    super::check(path, plugins::BUILTIN, &mut out).expect("a buffer takes everything");
+    let said = String::from_utf8(out).expect("text");
+    said.replace(&format!("{}", folder.path("").display()), "")
 }
 
 /// What it says when the good table has `with` in place of `what`.
@@ -69,5 +81,62 @@ fn spoilt(what: &str, with: &str, expected: Expect) {
 
 #[test]
 fn a_good_table_is_good() {
-    expect![[""]].assert_eq(&check(GOOD));
+    expect![[r#"
+        routes.yaml: good (3 routes, 0 warnings)
+    "#]]
+    .assert_eq(&check(GOOD));
+}
+
+/// The mistakes of many places come out together, in the order of the file.
+#[test]
+fn all_at_once() {
+    let table = GOOD
+        .replace("ttl: 30s", "ttl: 30")
+        .replace("to: users\n    auth: user", "to: nowhere")
+        .replace("limits: [login]", "limits: [logn]\n    timout: 5s")
+        .replace("builtin: request_id", "builtin: request_id, accept: true");
+    expect![[r#"
+        warning[auth.unused]: no route uses the way to prove who is calling `user`
+          --> routes.yaml:9:3
+        warning[limits.unused]: no route uses the limit `login`
+          --> routes.yaml:17:3
+        error[cache.value]: cache "catalog", `ttl`: invalid type: integer `30`, expected a length of time with its unit, such as `250ms`, `5s`, `1m`, `2h` or `7d`
+          --> routes.yaml:20:19      hint: did you mean `30s`?
+        error[plugin.key.unknown]: plugin "request_id" has no key `accept`
+          --> routes.yaml:22:38      hint: there is: accept_inbound
+        error[route.name.unknown]: route "users.login" names `logn`, which is not in `limits`
+          --> routes.yaml:30:14      hint: did you mean `login`?
+        error[route.key.unknown]: route "users.login" has no key `timout`
+          --> routes.yaml:31:5      hint: did you mean `timeout`?
+        error[route.auth.missing]: route "me.read" says nothing about authentication
+          --> routes.yaml:39:5      hint: add `auth: user`, or `auth: none` with `why_public: …`
+        error[route.name.unknown]: route "me.read" names `nowhere`, which is not in `upstreams`
+          --> routes.yaml:41:9      hint: there is: users
+        routes.yaml: refused (6 errors, 2 warnings)
+    "#]].assert_eq(&check(&table));
+}
+
+/// The table that is shipped, with what a clone makes for itself.
+#[test]
+fn the_shipped_table_is_good() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let folder = Folder::new();
+    for (from, to) in [
+        ("edge.pem", "certs/dev/edge.pem"),
+        ("edge.key", "certs/dev/edge.key"),
+        ("identity.key", "var/secrets/identity.key"),
+    ] {
+        let made = std::fs::read_to_string(folder.path(from)).expect("a file");
+        let path = folder.write(to, &made);
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .expect("a mode");
+    }
+    let backends = root.join("backends").canonicalize().expect("the backends");
+    std::os::unix::fs::symlink(backends, folder.path("backends")).expect("a link");
+    let shipped = std::fs::read_to_string(root.join("routes.yaml")).expect("the shipped table");
+    let path = folder.write("routes.yaml", &shipped);
+    let said = said(&folder, &path);
+    assert!(said.contains("routes.yaml: good"), "{said}");
+    // Without Redis it says so, and that is all.
+    assert!(said.matches("warning[").count() <= 1, "{said}");
 }

@@ -102,7 +102,8 @@ impl Certificate {
     }
 }
 
-fn certified(files: &TlsFiles) -> Result<CertifiedKey, CertificateError> {
+/// Reads a chain and its key, and tells whether they are each other's.
+pub(crate) fn certified(files: &TlsFiles) -> Result<CertifiedKey, CertificateError> {
     let unreadable = |path: &PathBuf, why: String| CertificateError::Unreadable {
         path: path.clone(),
         why,

@@ -1,8 +1,8 @@
 use plugin_sdk::Link;
 
+use super::plugins;
 use super::routes::Names;
 use super::source::Source;
-use super::plugins;
 use crate::table;
 use crate::table::read::Part;
 
@@ -55,16 +55,29 @@ fn missing(source: &mut Source<'_>, part: &Part<'_>) {
     source.findings.push(finding.hint(hint));
 }
 
-fn judge_why_public(source: &mut Source<'_>, part: &Part<'_>, written: &table::Route, public: bool) {
+fn judge_why_public(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    public: bool,
+) {
     let why = written.why_public.as_ref().map(|why| why.trim());
     if public && why.is_none_or(str::is_empty) {
         let message = "is open to everybody and does not say why";
         let finding = part.error("why_public.missing", &["auth"], message);
-        source.findings.push(finding.hint("add `why_public: …`, for whoever reviews it"));
+        source
+            .findings
+            .push(finding.hint("add `why_public: …`, for whoever reviews it"));
     }
     if !public && why.is_some() {
-        let finding = part.error("why_public", &["why_public"], "says why it is public and is not");
-        source.findings.push(finding.hint("leave `why_public` out, or write `auth: none`"));
+        let finding = part.error(
+            "why_public",
+            &["why_public"],
+            "says why it is public and is not",
+        );
+        source
+            .findings
+            .push(finding.hint("leave `why_public` out, or write `auth: none`"));
     }
 }
 
@@ -78,7 +91,9 @@ fn allow(
     if public {
         let message = "lets in certain callers and asks nobody who they are";
         let finding = part.error("allow.public", &["allow"], message);
-        source.findings.push(finding.hint("write `auth:` and a way to prove it"));
+        source
+            .findings
+            .push(finding.hint("write `auth:` and a way to prove it"));
     }
     let inner = Part {
         path: part.at(&["allow"]),
@@ -103,8 +118,16 @@ fn limits(
             let message = format!("counts `{name}` per user and asks nobody who they are");
             let at = ["limits", &index.to_string()];
             let finding = part.error("limit.public", &at, message);
-            source.findings.push(finding.hint("name a limit with `per: ip`"));
+            source
+                .findings
+                .push(finding.hint("name a limit with `per: ip`"));
         }
     }
-    source.links("limits", "limits", &written.limits, &names.links.limits, part)
+    source.links(
+        "limits",
+        "limits",
+        &written.limits,
+        &names.links.limits,
+        part,
+    )
 }

@@ -13,6 +13,11 @@ const HOST: &str = "edge.test";
 
 /// Reads the table's own tests and runs them against its plan, when it has one.
 pub(super) fn run(source: &mut Source<'_>, plan: Option<&Plan>) {
+    let tests = source.document.root().get("tests");
+    if tests.is_some_and(|tests| !tests.is_list()) {
+        let finding = source.part("tests").error("value", &[], "must be a list");
+        source.findings.push(finding);
+    }
     for index in 0..count(source) {
         let part = part(source, index);
         let Some(case) = part.read::<Case>(&mut source.findings) else {
@@ -25,7 +30,11 @@ pub(super) fn run(source: &mut Source<'_>, plan: Option<&Plan>) {
 }
 
 fn count(source: &Source<'_>) -> usize {
-    source.document.root().get("tests").map_or(0, |node| node.items().len())
+    source
+        .document
+        .root()
+        .get("tests")
+        .map_or(0, |node| node.items().len())
 }
 
 fn part<'a>(source: &Source<'a>, index: usize) -> Part<'a> {
@@ -53,7 +62,13 @@ fn judge(plan: &Plan, part: &Part<'_>, case: &Case) -> Option<crate::finding::Fi
     for (name, value) in &case.headers {
         match (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
             (Ok(name), Ok(value)) => headers.append(name, value),
-            _ => return Some(part.error("headers", &["headers", name], format!("sends a bad header `{name}`"))),
+            _ => {
+                return Some(part.error(
+                    "headers",
+                    &["headers", name],
+                    format!("sends a bad header `{name}`"),
+                ));
+            }
         };
     }
     let (path, query) = match target.split_once('?') {
@@ -81,7 +96,10 @@ fn judge(plan: &Plan, part: &Part<'_>, case: &Case) -> Option<crate::finding::Fi
         (Some(route), Some(status)) => format!("expected `{route}` to refuse it with {status}"),
         (None, None) => return None,
     };
-    Some(part.error("failed", &["expect"], format!("failed: {message}")).hint(expected))
+    Some(
+        part.error("failed", &["expect"], format!("failed: {message}"))
+            .hint(expected),
+    )
 }
 
 fn principal(caller: &Caller) -> Arc<Principal> {

@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use http::HeaderName;
 use ::identity::{HEADER, KeyRing, MAX_TTL_S};
+use http::HeaderName;
 
 use super::source::Source;
 use super::{Claim, Identity};
@@ -13,7 +13,11 @@ use crate::table::{self, Reference};
 pub(super) fn compile(source: &mut Source<'_>) -> Option<Identity> {
     let part = source.part("identity");
     if source.document.root().get("identity").is_none() {
-        let finding = part.error("missing", &[], "is missing: upstreams could not know who calls");
+        let finding = part.error(
+            "missing",
+            &[],
+            "is missing: upstreams could not know who calls",
+        );
         let hint = "add `identity: { sign: { key: $file:var/secrets/identity.key } }`";
         source.findings.push(finding.hint(hint));
         return None;
@@ -57,12 +61,16 @@ fn headers(
             Ok(header) if header == HEADER || !name.starts_with("x-") => {
                 let message = format!("writes `{name}`, which is not its own to write");
                 let finding = part.error("header", &["headers", name], message);
-                source.findings.push(finding.hint("begin it with `x-`, as `x-user-id`"));
+                source
+                    .findings
+                    .push(finding.hint("begin it with `x-`, as `x-user-id`"));
             }
             Ok(header) => headers.push((header, claim)),
             Err(_) => {
                 let message = format!("writes `{name}`, which is no header's name");
-                source.findings.push(part.error("header", &["headers", name], message));
+                source
+                    .findings
+                    .push(part.error("header", &["headers", name], message));
             }
         }
     }
@@ -87,7 +95,9 @@ fn keys(source: &mut Source<'_>, part: &Part<'_>, key: &Reference) -> Option<Key
     parsed
         .map_err(|fault| {
             let finding = part.error("key", &at, fault);
-            source.findings.push(finding.hint("`openssl rand -hex 32` makes one"));
+            source
+                .findings
+                .push(finding.hint("`openssl rand -hex 32` makes one"));
         })
         .ok()
 }

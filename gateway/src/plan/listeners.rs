@@ -7,6 +7,7 @@ use plugin_sdk::Period;
 
 use super::source::Source;
 use super::{Listener, Network, TlsFiles};
+use crate::listener::certified;
 use crate::table::read::Part;
 use crate::table::{self, Protocol};
 
@@ -22,8 +23,12 @@ pub(super) fn compile(source: &mut Source<'_>, max_header: usize) -> BTreeMap<St
     let mut listeners = BTreeMap::new();
     let entries = source.entries("listeners", "listener");
     if entries.is_empty() {
-        let finding = source.part("listeners").error("missing", &[], "are missing: nobody could reach us");
-        let hint = "add `listeners: { edge: { bind: \"127.0.0.1:8443\", tls: { cert: …, key: … } } }`";
+        let finding =
+            source
+                .part("listeners")
+                .error("missing", &[], "are missing: nobody could reach us");
+        let hint =
+            "add `listeners: { edge: { bind: \"127.0.0.1:8443\", tls: { cert: …, key: … } } }`";
         source.findings.push(finding.hint(hint));
     }
     for (name, part) in entries {
@@ -42,7 +47,9 @@ pub(super) fn management(source: &mut Source<'_>) -> Option<SocketAddr> {
     let part = source.part("management");
     if source.document.root().get("management").is_none() {
         let finding = part.error("missing", &[], "is missing: nobody could ask how we are");
-        source.findings.push(finding.hint("add `management: { bind: \"127.0.0.1:9440\" }`"));
+        source
+            .findings
+            .push(finding.hint("add `management: { bind: \"127.0.0.1:9440\" }`"));
         return None;
     }
     let management: table::Management = part.read(&mut source.findings)?;
@@ -58,7 +65,9 @@ fn one(
     let protocols = written.http.unwrap_or(vec![Protocol::H1, Protocol::H2]);
     if !protocols.contains(&Protocol::H1) {
         let finding = part.error("http", &["http"], "must offer `h1`");
-        source.findings.push(finding.hint("write `[h1]` or `[h1, h2]`"));
+        source
+            .findings
+            .push(finding.hint("write `[h1]` or `[h1, h2]`"));
     }
     let tls = match &written.tls {
         Some(tls) => Some(certificate(source, part, tls)?),
@@ -66,7 +75,9 @@ fn one(
             if !written.bind.ip().is_loopback() {
                 let message = "speaks plain HTTP on an address that others reach";
                 let finding = part.warning("plain", &["bind"], message);
-                source.findings.push(finding.hint("add `tls: { cert: …, key: … }`"));
+                source
+                    .findings
+                    .push(finding.hint("add `tls: { cert: …, key: … }`"));
             }
             None
         }
@@ -91,10 +102,20 @@ fn one(
 fn certificate(source: &mut Source<'_>, part: &Part<'_>, tls: &table::Tls) -> Option<TlsFiles> {
     let cert = source.file(&tls.cert, part, &["tls", "cert"]);
     let key = source.file(&tls.key, part, &["tls", "key"]);
-    (cert && key).then(|| TlsFiles {
+    if !(cert && key) {
+        return None;
+    }
+    let files = TlsFiles {
         cert: source.env.path(&tls.cert),
         key: source.env.path(&tls.key),
-    })
+    };
+    if let Err(error) = certified(&files) {
+        let message = format!("has no good certificate: {error}");
+        source
+            .findings
+            .push(part.error("certificate", &["tls"], message));
+    }
+    Some(files)
 }
 
 fn networks(source: &mut Source<'_>, part: &Part<'_>, written: &[String]) -> Vec<Network> {
@@ -104,7 +125,11 @@ fn networks(source: &mut Source<'_>, part: &Part<'_>, written: &[String]) -> Vec
             Ok(network) => networks.push(network),
             Err(hint) => {
                 let at = ["trusted_proxies", &index.to_string()];
-                let finding = part.error("network", &at, format!("trusts `{text}`, which is no address block"));
+                let finding = part.error(
+                    "network",
+                    &at,
+                    format!("trusts `{text}`, which is no address block"),
+                );
                 source.findings.push(finding.hint(hint));
             }
         }

@@ -1,3 +1,5 @@
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use plugin_sdk::{Chain, Env, Registry};
@@ -12,6 +14,8 @@ use crate::table::{Defaults, Reference, Size, suggest};
 
 /// A longer table than this is refused unread, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
+/// Of a file that the table names, only this much counts, in bytes.
+const MAX_FILE_BYTES: u64 = 16 << 20;
 const MAX_HEADER: Size = Size(32 << 10);
 
 /// The top-level keys.
@@ -53,8 +57,8 @@ pub struct Refused {
 /// Reads and compiles a route table and runs its own tests. All faults are gathered first.
 pub fn load(path: &Path, kinds: Registry, env: &Env) -> Result<Loaded, Refused> {
     let mut findings = Findings::default();
-    let document = read(path, &mut findings)
-        .and_then(|text| Document::parse(path, &text, &mut findings));
+    let document =
+        read(path, &mut findings).and_then(|text| Document::parse(path, &text, &mut findings));
     let Some(document) = document else {
         return Err(Refused {
             findings,
@@ -91,10 +95,13 @@ fn read(path: &Path, findings: &mut Findings) -> Option<String> {
         Finding::error("file", place, message)
     };
     let text = match std::fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_BYTES => Err(format!("is longer than {}", Size(MAX_BYTES))),
+        Ok(metadata) if metadata.len() > MAX_BYTES => {
+            Err(format!("is longer than {}", Size(MAX_BYTES)))
+        }
         _ => std::fs::read_to_string(path).map_err(|error| format!("can't be read: {error}")),
     };
-    text.map_err(|fault| findings.push(refuse(format!("the route table {fault}")))).ok()
+    text.map_err(|fault| findings.push(refuse(format!("the route table {fault}"))))
+        .ok()
 }
 
 fn compile(source: &mut Source<'_>) -> Option<Plan> {
@@ -102,7 +109,9 @@ fn compile(source: &mut Source<'_>) -> Option<Plan> {
     lend_redis(source);
     let defaults = source.part("defaults");
     let defaults = match source.document.root().get("defaults") {
-        Some(_) => defaults.read::<Defaults>(&mut source.findings).unwrap_or_default(),
+        Some(_) => defaults
+            .read::<Defaults>(&mut source.findings)
+            .unwrap_or_default(),
         None => Defaults::default(),
     };
     let max_header = defaults.max_header.unwrap_or(MAX_HEADER).0;
@@ -113,7 +122,13 @@ fn compile(source: &mut Source<'_>) -> Option<Plan> {
     let caches = caches::compile(source);
     let links = plugins::compile(source);
     let part = source.part("defaults");
-    let default_links = source.links("plugins", "plugins", &defaults.plugins, &links.plugins, &part);
+    let default_links = source.links(
+        "plugins",
+        "plugins",
+        &defaults.plugins,
+        &links.plugins,
+        &part,
+    );
     let names = Names {
         upstreams,
         caches,
@@ -130,7 +145,11 @@ fn compile(source: &mut Source<'_>) -> Option<Plan> {
             listeners,
             management: management?,
             identity: identity?,
-            routes: router.rules().iter().map(|(_, route)| (route.id.clone(), route.clone())).collect(),
+            routes: router
+                .rules()
+                .iter()
+                .map(|(_, route)| (route.id.clone(), route.clone()))
+                .collect(),
             router,
             default_chain: Chain::new(names.default_links),
             upstreams: names.upstreams,
@@ -144,14 +163,20 @@ fn refuse_unknown_keys(source: &mut Source<'_>) {
     let root = source.document.root();
     for key in root.keys().filter(|key| !KEYS.contains(key)) {
         let place = source.document.place_of_key(&[key]);
-        let finding = Finding::error("key.unknown", place, format!("the table has no key `{key}`"));
+        let finding = Finding::error(
+            "key.unknown",
+            place,
+            format!("the table has no key `{key}`"),
+        );
         source.findings.push(finding.hint(suggest::hint(key, KEYS)));
     }
     let version = root.get("version").map(|node| node.to_json());
     if version.as_ref().and_then(serde_json::Value::as_u64) != Some(1) {
         let message = "must be 1: this gateway knows no other shape of the table";
         let finding = source.part("version").error("unknown", &[], message);
-        source.findings.push(finding.hint("write `version: 1` on the first line"));
+        source
+            .findings
+            .push(finding.hint("write `version: 1` on the first line"));
     }
 }
 
@@ -179,10 +204,20 @@ fn lend_redis(source: &mut Source<'_>) {
     }
 }
 
-fn version(files: &[PathBuf]) -> String {
+/// Names the contents of files: the first 12 hex digits of a SHA-256. Reading stops where no good
+/// file ends.
+pub(crate) fn version(files: &[PathBuf]) -> String {
     let mut hash = Sha256::new();
     for file in files {
-        hash.update(std::fs::read(file).unwrap_or_default());
+        let mut contents = Vec::new();
+        // What can't be read is told apart from what is empty.
+        let read =
+            File::open(file).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut contents));
+        hash.update([u8::from(read.is_ok())]);
+        hash.update(contents);
     }
-    hash.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -17,7 +17,7 @@ pub(super) struct Links {
 }
 
 /// Kinds that have a key of their own on a route, and that key: they can't stand in `plugins`.
-const OWN_KEYS: [(&str, &str); 3] = [
+pub(crate) const OWN_KEYS: [(&str, &str); 3] = [
     ("acl", "allow"),
     ("rate_limit", "limits"),
     ("validate", "validate"),
@@ -62,17 +62,26 @@ pub(super) fn of_kind(
 
 /// `user: { jwt: { … } }`: one kind, by its name, of those that say who is calling.
 fn way_to_prove(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<Link> {
-    let identifying = source.kinds.iter().filter(|kind| kind.stage == Stage::Identify);
+    let identifying = source
+        .kinds
+        .iter()
+        .filter(|kind| kind.stage == Stage::Identify);
     let json = part.json();
     let mut keys = json.as_object().into_iter().flat_map(|map| map.keys());
     let (Some(key), None) = (keys.next(), keys.next()) else {
         let names: Vec<&str> = identifying.map(|kind| kind.name).collect();
         let finding = part.error("kind", &[], "must say one way, and one only");
-        source.findings.push(finding.hint(format!("there is: {}", names.join(", "))));
+        source
+            .findings
+            .push(finding.hint(format!("there is: {}", names.join(", "))));
         return None;
     };
     if name == "none" {
-        let finding = part.error("name", &[], "has a name that means something else on a route");
+        let finding = part.error(
+            "name",
+            &[],
+            "has a name that means something else on a route",
+        );
         source.findings.push(finding);
         return None;
     }
@@ -93,25 +102,44 @@ fn way_to_prove(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<
 fn builtin(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<Link> {
     let own_key = |kind: &Kind| {
         let own = OWN_KEYS.iter().find(|(own, _)| *own == kind.name);
-        own.map(|(_, key)| *key).or((kind.stage == Stage::Identify).then_some("auth"))
+        own.map(|(_, key)| *key)
+            .or((kind.stage == Stage::Identify).then_some("auth"))
     };
-    let free = source.kinds.iter().filter(|kind| own_key(kind).is_none()).map(|kind| kind.name);
+    let free = source
+        .kinds
+        .iter()
+        .filter(|kind| own_key(kind).is_none())
+        .map(|kind| kind.name);
     let mut json = part.json();
     let word = json.as_object_mut().and_then(|map| map.remove("builtin"));
     let Some(Json::String(word)) = word else {
         let finding = part.error("kind", &["builtin"], "does not say what it is");
         let known: Vec<&str> = free.collect();
-        source.findings.push(finding.hint(format!("add `builtin:` with one of {}", known.join(", "))));
+        source
+            .findings
+            .push(finding.hint(format!("add `builtin:` with one of {}", known.join(", "))));
         return None;
     };
     let Some(kind) = source.kinds.iter().find(|kind| kind.name == word) else {
-        let finding = part.error("kind", &["builtin"], format!("is a `{word}`, which there is not"));
-        source.findings.push(finding.hint(suggest::hint(&word, free)));
+        let finding = part.error(
+            "kind",
+            &["builtin"],
+            format!("is a `{word}`, which there is not"),
+        );
+        source
+            .findings
+            .push(finding.hint(suggest::hint(&word, free)));
         return None;
     };
     if let Some(key) = own_key(kind) {
-        let finding = part.error("kind", &["builtin"], format!("is a `{word}`, which has a key of its own"));
-        source.findings.push(finding.hint(format!("say it under `{key}`")));
+        let finding = part.error(
+            "kind",
+            &["builtin"],
+            format!("is a `{word}`, which has a key of its own"),
+        );
+        source
+            .findings
+            .push(finding.hint(format!("say it under `{key}`")));
         return None;
     }
     build(source, kind, name, part, json)

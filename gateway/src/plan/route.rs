@@ -33,7 +33,9 @@ pub(super) fn draft<'a>(source: &mut Source<'a>, index: usize, names: &Names) ->
     }
     let written: Option<table::Route> = part.read(&mut source.findings);
     let id = written.as_ref().and_then(|written| written.id.clone());
-    let rule = written.as_ref().and_then(|written| rule::compile(source, &part, written));
+    let rule = written
+        .as_ref()
+        .and_then(|written| rule::compile(source, &part, written));
     let route = written.and_then(|written| compile(source, &part, written, rule.clone(), names));
     Draft {
         part,
@@ -62,7 +64,11 @@ fn compile(
     let cache = cache(source, part, &written, names);
     let timeout = written.timeout.or(names.defaults.timeout);
     let max_body = shape::max_body(source, part, &written, &names.defaults);
-    let retries = shape::retries(source, part, written.retries.or(names.defaults.retries.clone()));
+    let retries = shape::retries(
+        source,
+        part,
+        written.retries.or(names.defaults.retries.clone()),
+    );
     Some(Route {
         id: id?,
         upstream: upstream?,
@@ -81,7 +87,11 @@ fn compile(
 fn refuse_empty_lists(source: &mut Source<'_>, part: &Part<'_>) {
     for key in ["auth", "limits", "plugins"] {
         if part.json()[key].as_array().is_some_and(Vec::is_empty) {
-            let finding = part.error("list.empty", &[key], format!("has an empty list under `{key}`"));
+            let finding = part.error(
+                "list.empty",
+                &[key],
+                format!("has an empty list under `{key}`"),
+            );
             let hint = match key {
                 "auth" => "name a way, or write `auth: none` with `why_public: …`",
                 _ => "leave the key out",
@@ -100,7 +110,9 @@ fn id(source: &mut Source<'_>, part: &Part<'_>, written: &table::Route) -> Optio
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if id.is_empty() || id.len() > 64 || !id.bytes().all(plain) {
         let finding = part.error("id", &["id"], "has an id that metrics can't carry");
-        source.findings.push(finding.hint("1 to 64 of letters, digits, `.`, `_` and `-`"));
+        source
+            .findings
+            .push(finding.hint("1 to 64 of letters, digits, `.`, `_` and `-`"));
     }
     Some(id.as_str().into())
 }
@@ -113,7 +125,9 @@ fn upstream(
 ) -> Option<Arc<super::Upstream>> {
     let Some(to) = &written.to else {
         let finding = part.error("to.missing", &[], "goes nowhere");
-        source.findings.push(finding.hint("add `to:` and an upstream's name"));
+        source
+            .findings
+            .push(finding.hint("add `to:` and an upstream's name"));
         return None;
     };
     let known = source.resolve("upstreams", to, part, &["to"]);
@@ -133,7 +147,13 @@ fn extra_plugins(
             source.findings.push(part.error("name.twice", &at, message));
         }
     }
-    source.links("plugins", "plugins", &written.plugins, &names.links.plugins, part)
+    source.links(
+        "plugins",
+        "plugins",
+        &written.plugins,
+        &names.links.plugins,
+        part,
+    )
 }
 
 fn cache(
@@ -146,7 +166,9 @@ fn cache(
     if written.auth.as_ref().is_some_and(|auth| auth.0 != ["none"]) {
         let message = "keeps answers that are meant for one caller";
         let finding = part.error("cache.private", &["cache"], message);
-        source.findings.push(finding.hint("only public routes can have a cache"));
+        source
+            .findings
+            .push(finding.hint("only public routes can have a cache"));
     }
     let known = source.resolve("caches", name, part, &["cache"]);
     known.then(|| names.caches.get(name).cloned())?

@@ -22,14 +22,24 @@ pub(super) struct Names {
 
 /// Compiles the routes into what finds them. `None` when one of them can't be.
 pub(super) fn compile(source: &mut Source<'_>, names: &Names) -> Option<Router<Arc<Route>>> {
-    let count = source.document.root().get("routes").map_or(0, |node| node.items().len());
+    let count = source
+        .document
+        .root()
+        .get("routes")
+        .map_or(0, |node| node.items().len());
     if count == 0 {
-        let finding = source.part("routes").error("missing", &[], "are missing: every request would be a 404");
+        let finding = source.part("routes").error(
+            "missing",
+            &[],
+            "are missing: every request would be a 404",
+        );
         let hint = "add a list: `routes: [{ id: …, match: …, to: …, auth: … }]`";
         source.findings.push(finding.hint(hint));
         return None;
     }
-    let drafts: Vec<_> = (0..count).map(|index| route::draft(source, index, names)).collect();
+    let drafts: Vec<_> = (0..count)
+        .map(|index| route::draft(source, index, names))
+        .collect();
     refuse_twins(source, &drafts);
     refuse_ties(source, &drafts);
     let routes = drafts.into_iter().map(|draft| {
@@ -47,7 +57,9 @@ fn refuse_twins(source: &mut Source<'_>, drafts: &[Draft<'_>]) {
             Some(first) => {
                 let line = source.document.place(&first.at(&["id"])).line;
                 let message = format!("has the same id as the route on line {line}");
-                source.findings.push(draft.part.error("id.twice", &["id"], message));
+                source
+                    .findings
+                    .push(draft.part.error("id.twice", &["id"], message));
             }
             None => {
                 seen.insert(id, &draft.part);
@@ -58,7 +70,9 @@ fn refuse_twins(source: &mut Source<'_>, drafts: &[Draft<'_>]) {
 
 fn refuse_ties(source: &mut Source<'_>, drafts: &[Draft<'_>]) {
     // What has no rule can't tie; the others are compared even if more is wrong with them.
-    let compared = drafts.iter().filter_map(|draft| Some((draft.rule.clone()?, &draft.part)));
+    let compared = drafts
+        .iter()
+        .filter_map(|draft| Some((draft.rule.clone()?, &draft.part)));
     let compared: Vec<_> = compared.collect();
     let parts: Vec<&Part<'_>> = compared.iter().map(|(_, part)| *part).collect();
     for tie in Router::new(compared).err().unwrap_or_default() {
@@ -66,6 +80,8 @@ fn refuse_ties(source: &mut Source<'_>, drafts: &[Draft<'_>]) {
         let line = source.document.place(&first.at(&["match"])).line;
         let message = format!("takes the same requests as {} on line {line}", first.name);
         let hint = "the order in the file never counts: tell them apart by host, path or method";
-        source.findings.push(second.error("tie", &["match"], message).hint(hint));
+        source
+            .findings
+            .push(second.error("tie", &["match"], message).hint(hint));
     }
 }

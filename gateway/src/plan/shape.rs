@@ -17,12 +17,18 @@ pub(super) fn validate(
     written: &table::Route,
 ) -> Option<Link> {
     let text = written.validate.as_ref()?;
-    let parsed = text.split_once('#').filter(|(file, operation)| {
-        !file.is_empty() && !operation.is_empty()
-    });
+    let parsed = text
+        .split_once('#')
+        .filter(|(file, operation)| !file.is_empty() && !operation.is_empty());
     let Some((document, operation)) = parsed else {
-        let finding = part.error("validate", &["validate"], format!("is validated by `{text}`, which names no operation"));
-        source.findings.push(finding.hint("write `document.json#operationId`"));
+        let finding = part.error(
+            "validate",
+            &["validate"],
+            format!("is validated by `{text}`, which names no operation"),
+        );
+        source
+            .findings
+            .push(finding.hint("write `document.json#operationId`"));
         return None;
     };
     if !source.file(document, part, &["validate"]) {
@@ -51,10 +57,15 @@ pub(super) fn max_body(
     if let Some(size) = written.max_body.filter(|size| *size > MAX_VALIDATED_BODY) {
         let message = format!("validates bodies of up to {size}");
         let finding = part.error("max_body", &["max_body"], message);
-        let hint = format!("a validated body waits whole for its judgement: at most `{MAX_VALIDATED_BODY}`");
+        let hint = format!(
+            "a validated body waits whole for its judgement: at most `{MAX_VALIDATED_BODY}`"
+        );
         source.findings.push(finding.hint(hint));
     }
-    written.max_body.unwrap_or(default.min(MAX_VALIDATED_BODY)).0
+    written
+        .max_body
+        .unwrap_or(default.min(MAX_VALIDATED_BODY))
+        .0
 }
 
 /// How many more attempts follow when no connection could be made.
@@ -65,7 +76,11 @@ pub(super) fn retries(source: &mut Source<'_>, part: &Part<'_>, retries: Option<
         Some(Retries::On(on)) => on,
     };
     if on.on.is_empty() || on.attempts == 0 {
-        let finding = part.error("retries", &["retries"], "is sent again on no fault, or not once");
+        let finding = part.error(
+            "retries",
+            &["retries"],
+            "is sent again on no fault, or not once",
+        );
         source.findings.push(finding.hint("write `retries: none`"));
     }
     if on.attempts > MAX_ATTEMPTS {

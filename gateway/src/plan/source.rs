@@ -64,7 +64,9 @@ impl<'a> Source<'a> {
             return Vec::new();
         };
         if !node.is_map() {
-            let finding = self.part(section).error("value", &[], "must be a map of names");
+            let finding = self
+                .part(section)
+                .error("value", &[], "must be a map of names");
             self.findings.push(finding);
         }
         let mut seen = BTreeSet::new();
@@ -95,7 +97,11 @@ impl<'a> Source<'a> {
         }
         let names = known.into_iter().flat_map(|node| node.keys());
         let finding = part
-            .error("name.unknown", at, format!("names `{name}`, which is not in `{section}`"))
+            .error(
+                "name.unknown",
+                at,
+                format!("names `{name}`, which is not in `{section}`"),
+            )
             .hint(suggest::hint(name, names));
         self.findings.push(finding);
         false
@@ -134,7 +140,11 @@ impl<'a> Source<'a> {
         };
         self.files.insert(full);
         let Some(fault) = fault else { return true };
-        let finding = part.error("file", at, format!("names `{path}`, which can't be read: {fault}"));
+        let finding = part.error(
+            "file",
+            at,
+            format!("names `{path}`, which can't be read: {fault}"),
+        );
         self.findings.push(finding);
         false
     }
@@ -142,14 +152,23 @@ impl<'a> Source<'a> {
     /// Warns of entries that no route names.
     pub(super) fn warn_of_unused(&mut self) {
         for (section, what) in NAMED {
-            let names = self.document.root().get(section).into_iter().flat_map(|node| node.keys());
+            let names = self
+                .document
+                .root()
+                .get(section)
+                .into_iter()
+                .flat_map(|node| node.keys());
             for name in names {
                 if self.used.contains(&(section, name.to_owned())) {
                     continue;
                 }
                 let place = self.document.place_of_key(&[section, name]);
                 let message = format!("no route uses the {what} `{name}`");
-                self.findings.push(Finding::warning(format!("{section}.unused"), place, message));
+                self.findings.push(Finding::warning(
+                    format!("{section}.unused"),
+                    place,
+                    message,
+                ));
             }
         }
     }

@@ -22,8 +22,12 @@ pub(super) fn compile(source: &mut Source<'_>) -> BTreeMap<Arc<str>, Arc<Upstrea
         let upstream = Upstream {
             name: name.clone(),
             targets: targets(source, &part, &written.targets),
-            connect_timeout: written.connect_timeout.map_or(CONNECT_TIMEOUT, |period| period.0),
-            health: written.health.map(|health| one_health(source, &part, health)),
+            connect_timeout: written
+                .connect_timeout
+                .map_or(CONNECT_TIMEOUT, |period| period.0),
+            health: written
+                .health
+                .map(|health| one_health(source, &part, health)),
         };
         upstreams.insert(name, Arc::new(upstream));
     }
@@ -34,13 +38,19 @@ fn targets(source: &mut Source<'_>, part: &Part<'_>, written: &[String]) -> Vec<
     let mut targets = Vec::new();
     if written.is_empty() {
         let finding = part.error("targets.empty", &["targets"], "has no targets");
-        source.findings.push(finding.hint("write `targets: [\"http://127.0.0.1:9081\"]`"));
+        source
+            .findings
+            .push(finding.hint("write `targets: [\"http://127.0.0.1:9081\"]`"));
     }
     for (index, text) in written.iter().enumerate() {
         let at = ["targets", &index.to_string()];
         match target(text) {
             Ok(target) if targets.contains(&target) => {
-                let finding = part.error("target.twice", &at, format!("names the target `{text}` twice"));
+                let finding = part.error(
+                    "target.twice",
+                    &at,
+                    format!("names the target `{text}` twice"),
+                );
                 source.findings.push(finding);
             }
             Ok(target) => targets.push(target),
@@ -74,7 +84,11 @@ fn target(text: &str) -> Result<String, &'static str> {
 
 fn one_health(source: &mut Source<'_>, part: &Part<'_>, written: table::Health) -> Health {
     if !path::canonical(&written.path).is_ok_and(|path| *path == written.path) {
-        let finding = part.error("health", &["health", "path"], "is asked on a path that is none");
+        let finding = part.error(
+            "health",
+            &["health", "path"],
+            "is asked on a path that is none",
+        );
         source.findings.push(finding.hint("write it as `/readyz`"));
     }
     let every = written.every.map_or(HEALTH_EVERY, |period| period.0);

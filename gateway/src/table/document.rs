@@ -272,7 +272,11 @@ mod tests {
     fn all_duplicates_are_found() {
         let (document, findings) = parse("a: 1\nb: {c: 1, c: 2}\na: 2\n");
         assert!(document.is_some());
-        assert_eq!(findings.matches("yaml.key.duplicate").count(), 2, "{findings}");
+        assert_eq!(
+            findings.matches("yaml.key.duplicate").count(),
+            2,
+            "{findings}"
+        );
     }
 
     #[test]

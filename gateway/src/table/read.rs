@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use super::document::Document;
-use super::{size, suggest};
+use super::suggest;
 use crate::finding::{Finding, Findings};
 
 /// A part of the table that has a name.
@@ -61,9 +61,11 @@ impl Part<'_> {
                 Ok(made) => return Some(made),
                 Err(fault) => fault,
             };
-            let missing = quoted(&fault.message, "missing field ");
-            if missing.is_some_and(|field| struck.contains(&dotted(&fault.at, &field))) {
+            if is_consequence(&fault, &struck) {
                 return None;
+            }
+            if let Some(meant) = misspelt(&fault) {
+                struck.push(meant);
             }
             let last = strike(&mut json, &fault.at);
             findings.push(self.finding(fault));
@@ -137,17 +139,31 @@ impl Part<'_> {
             path: at.to_vec(),
             ..self.clone()
         };
-        let number = match here.json() {
-            Json::Number(number) => number.as_u64()?,
-            Json::String(text) => text.parse().ok()?,
+        let written = match here.json() {
+            Json::Number(number) => number.to_string(),
+            Json::String(text) => text,
             _ => return None,
         };
-        if message.contains(size::EXPECTED) {
-            return Some(format!("did you mean `{}`?", size::Size(number)));
-        }
-        let time = message.contains("a length of time");
-        time.then(|| format!("did you mean `{number}s`?"))
+        suggest::with_unit(&written, message)
     }
+}
+
+/// Whether a fault is only there because of what was struck out, under its own name or the one
+/// that was meant.
+fn is_consequence(fault: &Fault, struck: &[String]) -> bool {
+    match quoted(&fault.message, "missing field ") {
+        Some(field) => struck.contains(&dotted(&fault.at, &field)),
+        None => fault.at.is_empty() && !struck.is_empty(),
+    }
+}
+
+/// The key that an unknown one was meant to be.
+fn misspelt(fault: &Fault) -> Option<String> {
+    let (_, parents) = fault.at.split_last()?;
+    let wrong = quoted(&fault.message, "unknown field ")?;
+    let known = expected(&fault.message);
+    let meant = suggest::nearest(&wrong, known.iter().map(String::as_str))?;
+    Some(dotted(parents, meant))
 }
 
 /// Takes the innermost key of a path out of a value; gives back its path, dotted. Elements of a
@@ -187,5 +203,10 @@ fn expected(message: &str) -> Vec<String> {
     let Some((_, words)) = message.split_once(", expected ") else {
         return Vec::new();
     };
-    words.split('`').skip(1).step_by(2).map(String::from).collect()
+    words
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(String::from)
+        .collect()
 }

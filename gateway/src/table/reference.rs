@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// Where a secret is: `$file:path` or `$env:NAME`. A secret itself never stands in the table.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(try_from = "serde_json::Value")]
 pub enum Reference {
     /// In a file; the path starts at the table's folder.
     File(String),
@@ -34,8 +34,12 @@ impl Reference {
     /// What it refers to.
     pub fn read(&self, env: &Env) -> Result<String, ReferenceError> {
         match self {
-            Self::File(path) => std::fs::read_to_string(env.path(path))
-                .map_err(|source| ReferenceError::File { path: path.clone(), source }),
+            Self::File(path) => {
+                std::fs::read_to_string(env.path(path)).map_err(|source| ReferenceError::File {
+                    path: path.clone(),
+                    source,
+                })
+            }
             Self::Variable(name) => {
                 std::env::var(name).map_err(|_| ReferenceError::Unset(name.clone()))
             }
@@ -43,17 +47,18 @@ impl Reference {
     }
 }
 
-impl TryFrom<String> for Reference {
+impl TryFrom<serde_json::Value> for Reference {
     type Error = &'static str;
 
-    fn try_from(text: String) -> Result<Self, &'static str> {
+    fn try_from(value: serde_json::Value) -> Result<Self, &'static str> {
+        let text = value.as_str().unwrap_or_default();
         if let Some(path) = text.strip_prefix("$file:").filter(|path| !path.is_empty()) {
             return Ok(Self::File(path.to_owned()));
         }
         if let Some(name) = text.strip_prefix("$env:").filter(|name| !name.is_empty()) {
             return Ok(Self::Variable(name.to_owned()));
         }
-        // The text may be the secret: it is not repeated.
+        // What stands there may be the secret, even as a number: it is not repeated.
         Err("expected `$file:path` or `$env:NAME`: secrets don't stand in the table")
     }
 }

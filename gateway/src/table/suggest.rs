@@ -1,3 +1,5 @@
+use super::size::{self, Size};
+
 /// The name that was probably meant, out of those that there are.
 pub(crate) fn nearest<'a>(
     wrong: &str,
@@ -19,6 +21,39 @@ pub(crate) fn hint<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) ->
     }
 }
 
+/// What a value was probably meant to be that lacks its unit or has a foreign one.
+pub(crate) fn with_unit(written: &str, message: &str) -> Option<String> {
+    if message.contains("socket address") {
+        return Some("write it as `127.0.0.1:9440`".into());
+    }
+    let number: String = written.chars().take_while(char::is_ascii_digit).collect();
+    let unit = written[number.len()..].trim().to_lowercase();
+    let number: u64 = number.parse().ok()?;
+    let meant = if message.contains("a length of time") {
+        match unit.as_str() {
+            "" | "s" | "sec" | "secs" | "second" | "seconds" => format!("{number}s"),
+            "ms" | "milliseconds" => format!("{number}ms"),
+            "m" | "min" | "mins" | "minute" | "minutes" => format!("{number}m"),
+            "h" | "hour" | "hours" => format!("{number}h"),
+            "d" | "day" | "days" => format!("{number}d"),
+            "w" | "week" | "weeks" => format!("{}d", number.checked_mul(7)?),
+            _ => return None,
+        }
+    } else if message.contains(size::EXPECTED) {
+        match unit.as_str() {
+            "" => Size(number).to_string(),
+            "b" | "byte" | "bytes" => format!("{number}B"),
+            "k" | "kb" | "kib" => format!("{number}KiB"),
+            "m" | "mb" | "mib" => format!("{number}MiB"),
+            "g" | "gb" | "gib" => format!("{number}GiB"),
+            _ => return None,
+        }
+    } else {
+        return None;
+    };
+    Some(format!("did you mean `{meant}`?"))
+}
+
 /// Insertions, deletions, replacements and swaps of neighbours (optimal string alignment).
 fn distance(one: &str, other: &str) -> usize {
     let one: Vec<char> = one.chars().collect();
@@ -34,10 +69,8 @@ fn distance(one: &str, other: &str) -> usize {
                     let mut best = (rows[i - 1][j] + 1)
                         .min(rows[i][j - 1] + 1)
                         .min(rows[i - 1][j - 1] + differ);
-                    let swapped = i > 1
-                        && j > 1
-                        && one[i - 1] == other[j - 2]
-                        && one[i - 2] == other[j - 1];
+                    let swapped =
+                        i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1];
                     if swapped {
                         best = best.min(rows[i - 2][j - 2] + 1);
                     }

@@ -1,0 +1,239 @@
+use expect_test::expect;
+
+use super::*;
+
+#[test]
+fn who_may() {
+    spoilt(
+        "    auth: user\n",
+        "",
+        expect![[r#"
+            warning[auth.unused]: no route uses the way to prove who is calling `user`
+              --> routes.yaml:9:3
+            error[route.auth.missing]: route "me.read" says nothing about authentication
+              --> routes.yaml:38:5      hint: add `auth: user`, or `auth: none` with `why_public: …`
+            routes.yaml: refused (1 error, 1 warning)
+        "#]],
+    );
+    spoilt(
+        "    auth: user\n",
+        "    auth: []\n",
+        expect![[r#"
+            warning[auth.unused]: no route uses the way to prove who is calling `user`
+              --> routes.yaml:9:3
+            error[route.list.empty]: route "me.read" has an empty list under `auth`
+              --> routes.yaml:41:11      hint: name a way, or write `auth: none` with `why_public: …`
+            routes.yaml: refused (1 error, 1 warning)
+        "#]],
+    );
+    spoilt(
+        "    auth: user\n",
+        "    auth: [user, none]\n",
+        expect![[r#"
+            error[route.auth.none]: route "me.read" asks for a proof or for none
+              --> routes.yaml:41:11      hint: `none` stands alone
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "    auth: user\n",
+        "    auth: user\n    why_public: by mistake\n",
+        expect![[r#"
+            error[route.why_public]: route "me.read" says why it is public and is not
+              --> routes.yaml:42:17      hint: leave `why_public` out, or write `auth: none`
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "    auth: user\n",
+        "    auth: none\n    why_public: \" \"\n",
+        expect![[r#"
+            warning[auth.unused]: no route uses the way to prove who is calling `user`
+              --> routes.yaml:9:3
+            error[route.why_public.missing]: route "me.read" is open to everybody and does not say why
+              --> routes.yaml:41:11      hint: add `why_public: …`, for whoever reviews it
+            error[route.allow.public]: route "me.read" lets in certain callers and asks nobody who they are
+              --> routes.yaml:43:12      hint: write `auth:` and a way to prove it
+            error[route.limit.public]: route "me.read" counts `api` per user and asks nobody who they are
+              --> routes.yaml:44:14      hint: name a limit with `per: ip`
+            error[test.failed]: test 1 failed: `GET /v1/me/name` is refused by `me.read` with 401
+              --> routes.yaml:46:64      hint: expected it to reach `me.read`
+            routes.yaml: refused (4 errors, 1 warning)
+        "#]],
+    );
+    spoilt(
+        "    why_public: signing in\n",
+        "",
+        expect![[r#"
+            error[route.why_public.missing]: route "users.login" is open to everybody and does not say why
+              --> routes.yaml:28:11      hint: add `why_public: …`, for whoever reviews it
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "roles: [user] }",
+        "roles: [] }",
+        expect![[r#"
+            error[route.allow.value]: route "me.read", `roles`: the list is empty: nobody would get in
+              --> routes.yaml:42:21      hint: name some roles, or leave the key out
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "allow: { roles: [user] }",
+        "allow: { role: user }",
+        expect![[r#"
+            error[route.allow.key.unknown]: route "me.read" has no key `role`
+              --> routes.yaml:42:14      hint: did you mean `roles`?
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "allow: { roles: [user] }",
+        "allow: {}",
+        expect![[r#"
+            error[route.allow.value]: route "me.read": nothing is asked of the caller
+              --> routes.yaml:42:12      hint: add `roles: [..]` or `scopes: [..]`
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+}
+
+#[test]
+fn limits() {
+    spoilt(
+        "limits: [login]",
+        "limits: [api]",
+        expect![[r#"
+            warning[limits.unused]: no route uses the limit `login`
+              --> routes.yaml:17:3
+            error[route.limit.public]: route "users.login" counts `api` per user and asks nobody who they are
+              --> routes.yaml:30:14      hint: name a limit with `per: ip`
+            routes.yaml: refused (1 error, 1 warning)
+        "#]],
+    );
+    spoilt(
+        "{ per: user, rate: 50/1s }",
+        "{ per: user, rate: 50/1s, scope: cluster }",
+        expect![[r#"
+            error[limit.value]: limit "api", `on_outage`: is missing: nobody has said what holds while Redis is away
+              --> routes.yaml:18:8      hint: add `on_outage: local`, `allow` or `deny`
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "{ per: user, rate: 50/1s }",
+        "{ per: usr, rat: 50/1s }",
+        expect![[r#"
+        error[limit.value]: limit "api", `per`: unknown variant `usr`, expected `ip` or `user`
+          --> routes.yaml:18:15      hint: did you mean `user`?
+        error[limit.key.unknown]: limit "api" has no key `rat`
+          --> routes.yaml:18:20      hint: did you mean `rate`?
+        routes.yaml: refused (2 errors, 0 warnings)
+    "#]],
+    );
+}
+
+#[test]
+fn secrets() {
+    spoilt(
+        "$file:identity.key",
+        "0011223344556677001122334455667700112233445566770011223344556677",
+        expect![[r#"
+            error[identity.value]: `identity`, `sign.key`: expected `$file:path` or `$env:NAME`: secrets don't stand in the table
+              --> routes.yaml:5:55
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "$file:identity.key",
+        "$file:missing.key",
+        expect![[r#"
+            error[identity.file]: `identity` names `missing.key`, which can't be read: No such file or directory (os error 2)
+              --> routes.yaml:5:55
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "$file:identity.key",
+        "$env:NO_SUCH_VARIABLE",
+        expect![[r#"
+            error[identity.key]: `identity` has no key: the environment variable `NO_SUCH_VARIABLE` is not set
+              --> routes.yaml:5:55      hint: `openssl rand -hex 32` makes one
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "$file:identity.key",
+        "$file:openapi.json",
+        expect![[r#"
+            warning[identity.key.mode]: `identity` has a key that others on this machine may read
+              --> routes.yaml:5:55      hint: chmod 600
+            error[identity.key]: `identity` has a bad key: line 1: expected 64 hex digits (`openssl rand -hex 32`)
+              --> routes.yaml:5:55      hint: `openssl rand -hex 32` makes one
+            routes.yaml: refused (1 error, 1 warning)
+        "#]],
+    );
+    spoilt(
+        "$file:identity.key }",
+        "$file:identity.key, ttl: 5m }",
+        expect![[r#"
+            error[identity.ttl]: `identity` is valid for 5m
+              --> routes.yaml:5:80      hint: between `1s` and `60s`: backends refuse more
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "x-user-id: sub",
+        "user: sub, x-identity: roles, x-mail: mail",
+        expect![[r#"
+        error[identity.header]: `identity` writes `user`, which is not its own to write
+          --> routes.yaml:5:30      hint: begin it with `x-`, as `x-user-id`
+        error[identity.header]: `identity` writes `x-identity`, which is not its own to write
+          --> routes.yaml:5:47      hint: begin it with `x-`, as `x-user-id`
+        error[identity.value]: `identity`, `headers.x-mail`: unknown variant `mail`, expected one of `sub`, `roles`, `sid`
+          --> routes.yaml:5:62      hint: there is: sub, roles, sid
+        routes.yaml: refused (3 errors, 0 warnings)
+    "#]],
+    );
+    spoilt(
+        "version: 1",
+        "version: 1\nredis: redis://:secret@localhost",
+        expect![[r#"
+            error[redis.value]: `redis`: expected `$file:path` or `$env:NAME`: secrets don't stand in the table
+              --> routes.yaml:2:8
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "version: 1",
+        "version: 1\nredis: $env:NO_SUCH_VARIABLE",
+        expect![[r#"
+            warning[redis.unset]: `redis` is not to be had: the environment variable `NO_SUCH_VARIABLE` is not set
+              --> routes.yaml:2:8      hint: limits of the cluster follow their `on_outage`
+            routes.yaml: good (3 routes, 1 warning)
+        "#]],
+    );
+}
+
+/// A key that was typed instead of rolled is not shown, and not taken; one that others can read is
+/// pointed at.
+#[test]
+fn weak_keys() {
+    let folder = Folder::new();
+    folder.write("identity.key", &"0a".repeat(32));
+    let path = folder.write("routes.yaml", GOOD);
+    std::fs::set_permissions(
+        folder.path("identity.key"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )
+    .expect("a mode");
+    expect![[r#"
+        warning[identity.key.mode]: `identity` has a key that others on this machine may read
+          --> routes.yaml:5:55      hint: chmod 600
+        error[identity.key]: `identity` holds a key that nobody rolled: it repeats itself
+          --> routes.yaml:5:55      hint: `openssl rand -hex 32` makes one
+        routes.yaml: refused (1 error, 1 warning)
+    "#]]
+    .assert_eq(&said(&folder, &path));
+}

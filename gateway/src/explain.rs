@@ -1,0 +1,231 @@
+//! `gateway explain`: what becomes of a request, and why. It asks the same [`decide`] as the edge.
+
+mod report;
+
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use plugin_sdk::{Facts, Link, Principal, Stage};
+
+use crate::decide::{self, Decision, Located, RawHead};
+use crate::plan::Plan;
+use crate::router::{Match, Segment};
+
+pub use report::{Explanation, RunnerUp, Step, Way};
+
+/// A request to explain, as the command line says it.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The method.
+    pub method: String,
+    /// The URL, `https://edge/v1/transfers`.
+    pub url: String,
+    /// Headers, `name: value` each.
+    pub headers: Vec<String>,
+    /// The roles of who is calling; `None` for nobody.
+    pub roles: Option<Vec<String>>,
+}
+
+/// Explains what a plan makes of a request.
+pub fn explain(plan: &Plan, question: &Question) -> anyhow::Result<Explanation> {
+    let method: Method = question.method.parse().context("read the method")?;
+    let (authority, target) = split(&question.url)?;
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let headers = headers(&question.headers)?;
+    let head = RawHead {
+        method: &method,
+        authority: Some(authority),
+        path,
+        query,
+        headers: &headers,
+    };
+    let caller = question.roles.clone().map(|roles| {
+        Arc::new(Principal {
+            sub: "somebody".into(),
+            roles,
+            ..Principal::default()
+        })
+    });
+    let decision = decide::decide(plan, &head, caller.clone());
+    let winner = decision.located();
+    Ok(Explanation {
+        method: method.to_string(),
+        asked: path.to_owned(),
+        host: winner.map(|located| located.host.clone()),
+        path: winner.map(|located| located.path.clone()),
+        verdict: verdict(&decision),
+        runners_up: runners_up(plan, path, &method, winner),
+        way: winner.map(|located| way(plan, located, &head, caller)),
+    })
+}
+
+/// The authority and the rest of a URL, both as they stand there: a URL library would repair them.
+fn split(url: &str) -> anyhow::Result<(&str, &str)> {
+    let (scheme, rest) = url
+        .split_once("://")
+        .context("write the URL as `https://edge/v1/…`")?;
+    ensure!(
+        scheme == "https" || scheme == "http",
+        "`{scheme}` is not HTTP"
+    );
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    authority
+        .parse::<http::uri::Authority>()
+        .context("read the URL's host")?;
+    Ok((authority, if target.is_empty() { "/" } else { target }))
+}
+
+fn headers(written: &[String]) -> anyhow::Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for line in written {
+        let (name, value) = line
+            .split_once(':')
+            .context("write a header as `name: value`")?;
+        let name: HeaderName = name
+            .trim()
+            .parse()
+            .with_context(|| format!("read the header `{name}`"))?;
+        headers.append(name, HeaderValue::from_str(value.trim())?);
+    }
+    Ok(headers)
+}
+
+fn verdict(decision: &Decision) -> String {
+    match decision {
+        Decision::NoRoute(refusal) => {
+            let reply = refusal.reply();
+            let detail = reply
+                .as_problem()
+                .and_then(|problem| problem.detail.clone());
+            let why = detail
+                .map(|detail| format!(": {detail}"))
+                .unwrap_or_default();
+            format!(
+                "refused with {} {}{why}",
+                reply.status.as_u16(),
+                reply.code()
+            )
+        }
+        Decision::Refused(_, reply) => {
+            format!("refused with {} {}", reply.status.as_u16(), reply.code())
+        }
+        Decision::Preflight(_) => "a preflight: answered at the edge, nothing is forwarded".into(),
+        Decision::Forward(located) => format!("goes on to {}", located.route.upstream.name),
+    }
+}
+
+/// Every other route whose path fits, and why it is not the one.
+fn runners_up(plan: &Plan, path: &str, method: &Method, winner: Option<&Located>) -> Vec<RunnerUp> {
+    let Ok(path) = crate::path::canonical(path) else {
+        return Vec::new();
+    };
+    let rules = plan.router.rules().iter();
+    let fitting = rules.filter(|(rule, _)| rule.path.matches(&path));
+    let others = fitting.filter(|(_, route)| winner.is_none_or(|won| won.route.id != route.id));
+    others
+        .map(|(rule, route)| RunnerUp {
+            route: route.id.to_string(),
+            lost: why_lost(rule, method, winner),
+        })
+        .collect()
+}
+
+fn why_lost(rule: &Match, method: &Method, winner: Option<&Located>) -> String {
+    let methods: Vec<&str> = rule.methods.iter().map(Method::as_str).collect();
+    let methods = methods.join(", ");
+    let Some(winner) = winner.map(|located| &located.route.rule) else {
+        return match &rule.host {
+            Some(host) => format!("takes {methods} for the host {host}"),
+            None => format!("takes {methods}, not {method}"),
+        };
+    };
+    if rule.host != winner.host {
+        return match (&rule.host, &winner.host) {
+            (Some(host), _) => format!("is for the host {host}"),
+            (None, _) => "is for any host, the winner for this one".into(),
+        };
+    }
+    if rule.path.segments() == winner.path.segments()
+        && rule.path.has_tail() == winner.path.has_tail()
+    {
+        return format!("takes {methods}");
+    }
+    let pairs = rule.path.segments().iter().zip(winner.path.segments());
+    let wider = pairs
+        .into_iter()
+        .find_map(|(ours, theirs)| match (ours, theirs) {
+            (Segment::Param(name), Segment::Literal(text)) => Some((name, text)),
+            _ => None,
+        });
+    match wider {
+        Some((name, text)) => {
+            format!(
+                "{} is wider: {{{name}}} where the winner says {text}",
+                rule.path
+            )
+        }
+        None => format!("{} is wider than {}", rule.path, winner.path),
+    }
+}
+
+fn way(plan: &Plan, located: &Located, head: &RawHead<'_>, caller: Option<Arc<Principal>>) -> Way {
+    let route = &located.route;
+    let facts = Facts {
+        route: route.id.clone(),
+        params: located.params.clone(),
+        principal: caller.filter(|_| route.authenticated),
+        ..Facts::default()
+    };
+    let judged = |link: &Link| Step {
+        stage: format!("{:?}", link.plugin.stage()).to_lowercase(),
+        name: link.name.to_string(),
+        kind: link.plugin.name().to_owned(),
+        verdict: match link.plugin.stage() {
+            _ if located.preflight && link.plugin.stage() != Stage::Edge => {
+                "skipped: a preflight".into()
+            }
+            Stage::Edge | Stage::Observe => "runs".into(),
+            Stage::Identify if facts.principal.is_some() => "taken as proven".into(),
+            Stage::Identify => "nothing to prove".into(),
+            Stage::Authorize => match decide::authorize(link, located, head, facts.clone()) {
+                Some(reply) => format!("refuses with {} {}", reply.status.as_u16(), reply.code()),
+                None => "lets through".into(),
+            },
+            Stage::Limit => "counts, not asked here".into(),
+            Stage::Shape => "asked when the request is there".into(),
+        },
+    };
+    Way {
+        route: route.id.to_string(),
+        rule: rule(&route.rule),
+        params: located
+            .params
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.clone()))
+            .collect(),
+        chain: route.chain.links().iter().map(judged).collect(),
+        authenticated: route.authenticated,
+        upstream: route.upstream.name.to_string(),
+        targets: route.upstream.targets.clone(),
+        timeout_ms: u64::try_from(route.timeout.as_millis()).unwrap_or(u64::MAX),
+        max_body: route.max_body,
+        connect_retries: route.connect_retries,
+        cache: route.cache.as_ref().map(|cache| cache.name.to_string()),
+        websocket: route.websocket,
+        table: plan.version.clone(),
+    }
+}
+
+fn rule(rule: &Match) -> String {
+    let methods: Vec<&str> = rule.methods.iter().map(Method::as_str).collect();
+    let host = rule.host.as_deref().unwrap_or_default();
+    format!("{} {host}{}", methods.join("|"), rule.path)
+}
+
+#[cfg(test)]
+mod tests;
