@@ -14,3 +14,6 @@ macro_rules! builtin {
 }
 
 builtin! { request_id, cors, jwt, acl, rate_limit, validate, headers }
+
+#[cfg(test)]
+mod tests;
