@@ -20,7 +20,7 @@
 //! No call waits for Redis longer than 50 ms; then `on_outage` says what holds. Answers carry
 //! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers), refusals
 //! `Retry-After`. Counters outlive a reload that leaves the limit as it is. Each limit remembers
-//! 100,000 keys; under more than that at a time, the rarest are forgotten first.
+//! 100,000 keys; when there are more at a time, the longest unseen are forgotten first.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -167,7 +167,7 @@ impl plugin_sdk::Plugin for Plugin {
         let kept = format!("{} {:?} {rule:?}", env.name(), config.per);
         let local = env.keep(&format!("rate_limit {kept}"), || Counters::new(rule));
         let cluster = match (config.scope, &env.redis) {
-            (Scope::Cluster, Some(redis)) => Some(Cluster::kept(&kept, rule, redis, env)?),
+            (Scope::Cluster, Some(redis)) => Some(Cluster::kept(&kept, &name, rule, redis, env)?),
             _ => None,
         };
         Ok(Self {

@@ -8,7 +8,7 @@ use redis::{RedisError, Script};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::KEYS;
+use super::local::cache;
 use super::rule::{Rule, Verdict};
 
 /// The longest that a call waits for Redis.
@@ -64,8 +64,9 @@ struct Redis {
 }
 
 impl Cluster {
-    /// The cluster's side of the limit that is known under this name.
+    /// The cluster's side of the limit that is kept under this name.
     pub(super) fn kept(
+        kept: &str,
         name: &str,
         rule: Rule,
         url: &Arc<str>,
@@ -77,18 +78,17 @@ impl Cluster {
             client,
             connection: OnceCell::new(),
         });
-        Ok(env.keep(&format!("rate_limit of the cluster {name} {url}"), || Self {
+        let (kind, most, us) = spelled(rule);
+        Ok(env.keep(&format!("rate_limit of the cluster {kept} {url}"), || Self {
             rule,
             lease: match rule {
                 // A call leased and not made would be missing in the window.
                 Rule::Window { .. } => 1,
                 Rule::Bucket { burst, .. } => (burst / 10).max(1),
             },
-            prefix: format!("vorota:limit:{name}:"),
-            leases: moka::sync::Cache::builder()
-                .max_capacity(KEYS)
-                .time_to_idle(rule.quota_in())
-                .build(),
+            // With the rule in it: what another rule has written there would be misread.
+            prefix: format!("vorota:limit:{name}:{kind}:{most}:{us}:"),
+            leases: cache(rule),
             redis,
             clock: Arc::clone(&env.clock),
             away_until: AtomicU64::new(0),
@@ -115,59 +115,61 @@ impl Cluster {
     /// Asks Redis, or finds what another call just got; `None` when there is no answer in time.
     pub(super) async fn ask(&self, key: &[u8]) -> Option<Verdict> {
         let lease = self.lease_of(key);
-        let asked = timeout(WITHIN, async {
+        self.in_time(async {
             let _one = lease.asking.lock().await;
-            if let Some(verdict) = lease.judge(self.now_us()) {
-                return Ok(verdict);
+            match lease.judge(self.now_us()) {
+                Some(verdict) => Ok(verdict),
+                None => self.fetch(key, &lease, 1).await,
             }
-            self.fetch(key, &lease, 1).await
+        })
+        .await
+    }
+
+    fn refill(self: &Arc<Self>, key: &[u8], lease: &Arc<Lease>, now: u64, env: &Env) {
+        let in_vain = now < lease.refused_until.load(Ordering::Relaxed)
+            || now < self.away_until.load(Ordering::Relaxed);
+        if in_vain || lease.refilling.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (cluster, lease, key) = (Arc::clone(self), Arc::clone(lease), key.to_vec());
+        env.spawn(async move {
+            let asked = async {
+                let _one = lease.asking.lock().await;
+                cluster.fetch(&key, &lease, 0).await
+            };
+            cluster.in_time(asked).await;
+            lease.refilling.store(false, Ordering::Relaxed);
         });
-        match asked.await {
+    }
+
+    /// Waits for an answer, not for long; when there is none, nobody asks for a while.
+    async fn in_time(
+        &self,
+        asked: impl Future<Output = Result<Verdict, RedisError>>,
+    ) -> Option<Verdict> {
+        let why = match timeout(WITHIN, asked).await {
             Ok(Ok(verdict)) => {
                 if self.away.swap(false, Ordering::Relaxed) {
                     tracing::info!(limit = self.prefix, "Redis counts again");
                 }
-                Some(verdict)
+                return Some(verdict);
             }
-            Ok(Err(error)) => self.is_away(&error.to_string()),
-            Err(_) => self.is_away("no answer in time"),
-        }
-    }
-
-    fn is_away(&self, why: &str) -> Option<Verdict> {
-        self.away_until.store(self.now_us() + AWAY_US, Ordering::Relaxed);
+            Ok(Err(error)) => error.to_string(),
+            Err(late) => late.to_string(),
+        };
+        self.away_until
+            .store(self.now_us() + AWAY_US, Ordering::Relaxed);
         if !self.away.swap(true, Ordering::Relaxed) {
             tracing::warn!(limit = self.prefix, why, "Redis does not count: `on_outage` holds");
         }
         None
     }
 
-    fn refill(self: &Arc<Self>, key: &[u8], lease: &Arc<Lease>, now: u64, env: &Env) {
-        let asked_lately = now < lease.refused_until.load(Ordering::Relaxed)
-            || now < self.away_until.load(Ordering::Relaxed);
-        if asked_lately || lease.refilling.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let (cluster, lease, key) = (Arc::clone(self), Arc::clone(lease), key.to_vec());
-        env.spawn(async move {
-            let _one = lease.asking.lock().await;
-            match timeout(WITHIN, cluster.fetch(&key, &lease, 0)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => drop(cluster.is_away(&error.to_string())),
-                Err(_) => drop(cluster.is_away("no answer in time")),
-            }
-            lease.refilling.store(false, Ordering::Relaxed);
-        });
-    }
-
     /// Takes a lease, of which `spend` calls are made at once.
     async fn fetch(&self, key: &[u8], lease: &Lease, spend: u32) -> Result<Verdict, RedisError> {
         let connect = || async { self.redis.connect() };
         let mut connection = self.redis.connection.get_or_try_init(connect).await?.clone();
-        let (kind, most, us) = match self.rule {
-            Rule::Window { count, window_us } => ("window", count, window_us),
-            Rule::Bucket { burst, interval_us } => ("bucket", burst, interval_us),
-        };
+        let (kind, most, us) = spelled(self.rule);
         let mut name = self.prefix.clone().into_bytes();
         name.extend_from_slice(key);
         // Loads the script first where Redis has forgotten it.
@@ -222,6 +224,14 @@ impl Lease {
         }
         let until = self.refused_until.load(Ordering::Relaxed);
         (now < until).then(|| refused(until - now))
+    }
+}
+
+/// The rule as the script takes it.
+fn spelled(rule: Rule) -> (&'static str, u32, u64) {
+    match rule {
+        Rule::Window { count, window_us } => ("window", count, window_us),
+        Rule::Bucket { burst, interval_us } => ("bucket", burst, interval_us),
     }
 }
 
