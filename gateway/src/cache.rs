@@ -58,7 +58,9 @@ impl Caches {
 
     /// Empties the rooms of policies that are no more.
     pub fn apply<'a>(&self, policies: impl Iterator<Item = &'a CachePolicy>) {
-        let wanted: Vec<_> = policies.map(|policy| (&*policy.name, policy.max_size)).collect();
+        let wanted: Vec<_> = policies
+            .map(|policy| (&*policy.name, policy.max_size))
+            .collect();
         let rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         for ((name, size), room) in rooms.iter() {
             if !wanted.contains(&(&**name, *size)) {
@@ -83,19 +85,32 @@ fn may_share(method: &Method, headers: &HeaderMap, policy: &CachePolicy) -> bool
         && !headers.contains_key(header::AUTHORIZATION)
         && (cookie_is_keyed || !headers.contains_key(header::COOKIE))
         && !headers.contains_key(header::TRANSFER_ENCODING)
-        && headers.get(header::CONTENT_LENGTH).is_none_or(|length| length == "0")
+        && headers
+            .get(header::CONTENT_LENGTH)
+            .is_none_or(|length| length == "0")
         && !headers.contains_key(header::UPGRADE)
 }
 
 /// The key of a request: every part under its length, so that no two requests share one.
 /// `GET` and `HEAD` do.
-pub fn key(policy: &CachePolicy, tls: bool, host: &str, path: &str, query: Option<&str>) -> CacheKey {
-    let mut pairs: Vec<&str> = query.into_iter().flat_map(|query| query.split('&')).collect();
+pub fn key(
+    policy: &CachePolicy,
+    tls: bool,
+    host: &str,
+    path: &str,
+    query: Option<&str>,
+) -> CacheKey {
+    let mut pairs: Vec<&str> = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .collect();
     // A stable sort: `a=1&a=2` and `a=2&a=1` may mean different things.
     pairs.sort_by_key(|pair| pair.split_once('=').map_or(*pair, |(name, _)| name));
     let scheme = if tls { "https" } else { "http" };
     let asked = if query.is_some() { "?" } else { "" };
-    let parts = [&*policy.name, scheme, host, path, asked].into_iter().chain(pairs);
+    let parts = [&*policy.name, scheme, host, path, asked]
+        .into_iter()
+        .chain(pairs);
     let mut primary = Vec::with_capacity(128);
     for part in parts {
         primary.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -138,16 +153,21 @@ pub fn judge(policy: &CachePolicy, answer: &ResponseHeader, now: SystemTime) -> 
         return refuse("vary");
     }
     let control = CacheControl::from_resp_headers(answer);
-    if control.as_ref().is_some_and(|control| control.is_cacheable() == Cacheable::No) {
+    if control
+        .as_ref()
+        .is_some_and(|control| control.is_cacheable() == Cacheable::No)
+    {
         return refuse("cache-control");
     }
     let age = age(&answer.headers);
     let said = calculate_fresh_until(now, control.as_ref(), answer, false, &NO_DEFAULTS);
     let until = said.unwrap_or(now + policy.ttl).checked_sub(age);
-    // A second and not less: `no-cache` comes as one second ago, to be asked for again each time.
     let (Some(fresh_until), Some(created)) = (until, now.checked_sub(age)) else {
         return refuse("age");
     };
+    if !age.is_zero() && fresh_until < now {
+        return refuse("age");
+    }
     let mut kept = answer.clone();
     kept.remove_header(&header::AGE);
     let stale = |said: Option<Duration>| {
@@ -168,14 +188,19 @@ fn varies_as_named(policy: &CachePolicy, headers: &HeaderMap) -> bool {
         value.as_bytes().split(|b| *b == b',').all(|name| {
             let name = name.trim_ascii();
             name.is_empty()
-                || policy.vary.iter().any(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()))
+                || policy
+                    .vary
+                    .iter()
+                    .any(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()))
         })
     })
 }
 
 /// How old the answer was when it came (RFC 9111 §5.1).
 fn age(headers: &HeaderMap) -> Duration {
-    let seconds = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+    let seconds = headers
+        .get(header::AGE)
+        .and_then(|age| age.to_str().ok()?.parse().ok());
     Duration::from_secs(seconds.unwrap_or(0))
 }
 
@@ -199,7 +224,9 @@ pub fn status(session: &Session) -> Option<String> {
     let ttl = || {
         let meta = session.cache.maybe_cache_meta();
         let left = meta.map_or(Duration::ZERO, |meta| {
-            meta.fresh_until().duration_since(SystemTime::now()).unwrap_or_default()
+            meta.fresh_until()
+                .duration_since(SystemTime::now())
+                .unwrap_or_default()
         });
         left.as_secs()
     };

@@ -98,11 +98,18 @@ fn size(head: &Parts, raw: Option<&[u8]>, max_head: usize) -> Result<(), Fault> 
         || {
             let fields = head.headers.iter();
             // As HTTP/2 counts it (RFC 9113 §6.5.2).
-            target + fields.map(|(name, value)| name.as_str().len() + value.len() + 32).sum::<usize>()
+            target
+                + fields
+                    .map(|(name, value)| name.as_str().len() + value.len() + 32)
+                    .sum::<usize>()
         },
         <[u8]>::len,
     );
-    if length > max_head { Err(Fault::HeadTooLong) } else { Ok(()) }
+    if length > max_head {
+        Err(Fault::HeadTooLong)
+    } else {
+        Ok(())
+    }
 }
 
 fn method(method: &Method) -> Result<(), Fault> {
@@ -141,12 +148,17 @@ fn is_authority(text: &str) -> bool {
         _ => (text, None),
     };
     let port_is_fine = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    let host_is_fine = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    let host_is_fine = match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
             !host.is_empty()
                 && host.len() <= 255
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
                 && !host.starts_with(['.', '-'])
         }
     };
@@ -157,7 +169,8 @@ fn length(head: &Parts, raw: Option<&[u8]>) -> Result<(), Fault> {
     let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
     if let Some(one) = lengths.next() {
         let digits = one.as_bytes();
-        let number = !digits.is_empty() && digits.len() <= 15 && digits.iter().all(u8::is_ascii_digit);
+        let number =
+            !digits.is_empty() && digits.len() <= 15 && digits.iter().all(u8::is_ascii_digit);
         if !number || lengths.next().is_some() {
             return Err(Fault::ContentLength);
         }
@@ -189,7 +202,10 @@ fn connection(headers: &HeaderMap) -> Result<(), Fault> {
     for value in headers.get_all(header::CONNECTION) {
         for token in value.as_bytes().split(|b| *b == b',') {
             let token = token.trim_ascii();
-            if DECISIVE.iter().any(|name| token.eq_ignore_ascii_case(name.as_str().as_bytes())) {
+            if DECISIVE
+                .iter()
+                .any(|name| token.eq_ignore_ascii_case(name.as_str().as_bytes()))
+            {
                 return Err(Fault::Connection);
             }
         }
@@ -204,7 +220,10 @@ fn connection(headers: &HeaderMap) -> Result<(), Fault> {
 
 fn values(headers: &HeaderMap, raw: Option<&[u8]>) -> Result<(), Fault> {
     let control = |b: &u8| (*b < 0x20 && *b != b'\t') || *b == 0x7f;
-    if headers.values().any(|value| value.as_bytes().iter().any(control)) {
+    if headers
+        .values()
+        .any(|value| value.as_bytes().iter().any(control))
+    {
         return Err(Fault::ControlByte);
     }
     let bare_lf = |raw: &[u8]| {
@@ -249,8 +268,14 @@ mod tests {
 
     #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
-        let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(MAX_TARGET));
-        let long_head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(1_000));
+        let long_target = format!(
+            "GET /{} HTTP/1.1\r\nHost: a\r\n\r\n",
+            "x".repeat(MAX_TARGET)
+        );
+        let long_head = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+            "x".repeat(1_000)
+        );
         for (raw, fault) in [
             ("GET / HTTP/1.1\r\n\r\n", Fault::Host),
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Fault::Host),
@@ -263,22 +288,64 @@ mod tests {
             ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Host),
             ("GET http://b/ HTTP/1.1\r\n\r\n", Fault::Host),
             ("GET https://b/ HTTP/2.0\r\nHost: a\r\n\r\n", Fault::Host),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", Fault::ContentLength),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n", Fault::ContentLength),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\n", Fault::ContentLength),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x3\r\n\r\n", Fault::ContentLength),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n", Fault::ContentLength),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::TransferEncoding),
-            ("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::TransferEncoding),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Fault::TransferEncoding),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::TransferEncoding),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n", Fault::TransferEncoding),
-            ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::TransferEncoding),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
+                Fault::ContentLength,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n",
+                Fault::ContentLength,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\n",
+                Fault::ContentLength,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x3\r\n\r\n",
+                Fault::ContentLength,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n",
+                Fault::ContentLength,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Fault::TransferEncoding,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Fault::TransferEncoding,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+                Fault::TransferEncoding,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Fault::TransferEncoding,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n",
+                Fault::TransferEncoding,
+            ),
+            (
+                "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+                Fault::TransferEncoding,
+            ),
             ("get / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Method),
             ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", Fault::Method),
-            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close, host\r\n\r\n", Fault::Connection),
-            ("GET / HTTP/1.1\r\nHost: a\r\nConnection: Authorization\r\n\r\n", Fault::Connection),
-            ("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n", Fault::Repeated),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, host\r\n\r\n",
+                Fault::Connection,
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: Authorization\r\n\r\n",
+                Fault::Connection,
+            ),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
+                Fault::Repeated,
+            ),
             (&long_target, Fault::TargetTooLong),
             (&long_head, Fault::HeadTooLong),
         ] {

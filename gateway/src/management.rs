@@ -110,10 +110,7 @@ fn answer<B>(request: &Request<B>, shared: &Shared, ready: &AtomicBool) -> Respo
         "/readyz" => text(StatusCode::OK, "ready\n"),
         "/metrics" => typed("text/plain; version=0.0.4", shared.metrics.render()),
         "/routes" => typed("application/json", routes(&shared.plan.load())),
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "/livez /readyz /metrics /routes\n",
-        ),
+        _ => text(StatusCode::NOT_FOUND, "/livez /readyz /metrics /routes\n"),
     }
 }
 

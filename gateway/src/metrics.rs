@@ -157,6 +157,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// All of them at nought.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// A table is served from now on.
     pub fn config_accepted(&self, version: &str) {
         self.config_info.reset();
@@ -217,7 +222,10 @@ mod tests {
         metrics.config_accepted("aaa");
         metrics.config_accepted("bbb");
         let text = metrics.render();
-        assert!(text.contains("gateway_config_info{version=\"bbb\"} 1"), "{text}");
+        assert!(
+            text.contains("gateway_config_info{version=\"bbb\"} 1"),
+            "{text}"
+        );
         assert!(!text.contains("aaa"), "{text}");
     }
 }

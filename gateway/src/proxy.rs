@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use pingora::cache::key::HashBinary;
 use pingora::cache::{CacheKey, CacheMeta, NoCacheReason, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -125,7 +126,13 @@ impl ProxyHttp for Proxy {
     fn cache_key_callback(&self, _: &Session, ctx: &mut Context) -> Result<CacheKey> {
         let policy = cached(ctx)?;
         let head = &ctx.head;
-        Ok(cache::key(&policy, ctx.tls, &head.host, &head.path, head.query.as_deref()))
+        Ok(cache::key(
+            &policy,
+            ctx.tls,
+            &head.host,
+            &head.path,
+            head.query.as_deref(),
+        ))
     }
 
     fn cache_vary_filter(
@@ -139,12 +146,7 @@ impl ProxyHttp for Proxy {
 
     /// Asked when a kept answer is stale (`None`) or the upstream failed. How long it may be
     /// stale is in the answer's own times.
-    fn should_serve_stale(
-        &self,
-        _: &mut Session,
-        _: &mut Context,
-        error: Option<&Error>,
-    ) -> bool {
+    fn should_serve_stale(&self, _: &mut Session, _: &mut Context, error: Option<&Error>) -> bool {
         error.is_none_or(|error| *error.esource() == pingora::ErrorSource::Upstream)
     }
 
@@ -235,6 +237,10 @@ impl ProxyHttp for Proxy {
     ) -> Result<()> {
         if !answer.status.is_informational() {
             ctx.answered_by_upstream();
+        }
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS && !ctx.websocket() {
+            // Nobody asked it to: what follows would be bytes that no rule has seen.
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         Ok(())
     }

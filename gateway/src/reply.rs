@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use plugin_sdk::{Reply, ResponseHead};
+use plugin_sdk::{BodyError, Reply, ResponseHead};
 
 use crate::cache;
 use crate::framing::Fault;
@@ -28,7 +28,9 @@ pub async fn send(session: &mut Session, ctx: &mut Context, reply: Reply) -> Res
     }
     let bare = *ctx.method() == Method::HEAD || body.is_empty();
     let answer = written(head)?;
-    session.write_response_header(Box::new(answer), bare).await?;
+    session
+        .write_response_header(Box::new(answer), bare)
+        .await?;
     let body = (!bare).then_some(body);
     session.write_response_body(body, true).await
 }
@@ -81,13 +83,21 @@ pub fn framing(fault: Fault) -> Reply {
             "method_not_allowed",
             "Method not allowed",
         ),
-        Fault::TargetTooLong => (StatusCode::URI_TOO_LONG, "framing", "The target is too long"),
+        Fault::TargetTooLong => (
+            StatusCode::URI_TOO_LONG,
+            "framing",
+            "The target is too long",
+        ),
         Fault::HeadTooLong => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "framing",
             "The head is too long",
         ),
-        _ => (StatusCode::BAD_REQUEST, "framing", "The request is malformed"),
+        _ => (
+            StatusCode::BAD_REQUEST,
+            "framing",
+            "The request is malformed",
+        ),
     };
     let reply = Reply::problem(status, code, title).detail(fault.to_string());
     match fault {
@@ -98,6 +108,23 @@ pub fn framing(fault: Fault) -> Reply {
         ),
         _ => reply,
     }
+}
+
+/// The answer to a body that a plugin could not read.
+pub fn unread(error: BodyError) -> Reply {
+    match error {
+        BodyError::TooLong { limit } => too_large(u64::try_from(limit).unwrap_or(u64::MAX)),
+        BodyError::Incomplete => late(),
+    }
+}
+
+/// The answer to a request that took too long to arrive.
+pub fn late() -> Reply {
+    Reply::problem(
+        StatusCode::REQUEST_TIMEOUT,
+        "request_timeout",
+        "The request took too long to arrive",
+    )
 }
 
 /// The answer to a body of more than `most` bytes.

@@ -62,7 +62,10 @@ impl Live {
     /// A listener that can't be opened is told in the error; all else is served nevertheless.
     pub async fn take(&self, plan: Arc<Plan>) -> Result<(), ListenError> {
         self.shared.upstreams.apply(&plan.upstreams);
-        let policies = plan.routes.values().filter_map(|route| route.cache.as_deref());
+        let policies = plan
+            .routes
+            .values()
+            .filter_map(|route| route.cache.as_deref());
         self.shared.caches.apply(policies);
         self.shared.metrics.config_accepted(&plan.version);
         self.shared.plan.store(plan.clone());

@@ -32,7 +32,9 @@ impl Memory {
             let bytes = entry.meta.0.len() + entry.meta.1.len() + entry.body.len() + OVERHEAD;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        let cache = moka::sync::Cache::builder().weigher(weigh).max_capacity(max_size);
+        let cache = moka::sync::Cache::builder()
+            .weigher(weigh)
+            .max_capacity(max_size);
         Self(cache.build())
     }
 

@@ -60,7 +60,14 @@ fn every_spelling_of_an_identity_header_is_foreign() {
     foreign.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     assert_eq!(
         foreign,
-        ["x-client-id", "x-identity", "x-nominated", "x-user_roles", "x.user.id", "x_user_id"]
+        [
+            "x-client-id",
+            "x-identity",
+            "x-nominated",
+            "x-user_roles",
+            "x.user.id",
+            "x_user_id"
+        ]
     );
 }
 
@@ -71,7 +78,10 @@ fn the_statement_is_sealed_for_its_upstream_and_overwrites_a_plugins() {
         roles: vec!["user".into(), "admin".into()],
         ..Principal::default()
     };
-    let mut sent = headers(&[("x_identity", "a plugin's"), ("authorization", "Bearer secret")]);
+    let mut sent = headers(&[
+        ("x_identity", "a plugin's"),
+        ("authorization", "Bearer secret"),
+    ]);
     forwarded(&mut sent, Some(&caller), false);
     let sealed = sent["x-identity"].to_str().expect("text");
     let keys = KeyRing::parse(&"0a".repeat(32)).expect("a key");
@@ -89,7 +99,10 @@ fn an_anonymous_caller_is_sealed_as_such() {
     forwarded(&mut sent, None, false);
     let keys = KeyRing::parse(&"0a".repeat(32)).expect("a key");
     let sealed = sent["x-identity"].to_str().expect("text");
-    assert_eq!(identity::open(&keys, sealed, "users", 1_001).map(|s| s.who), Ok(None));
+    assert_eq!(
+        identity::open(&keys, sealed, "users", 1_001).map(|s| s.who),
+        Ok(None)
+    );
     assert!(!sent.contains_key("x-user-id"));
 }
 
@@ -111,7 +124,10 @@ fn hops_are_rebuilt_and_cookies_merged() {
     assert_eq!(sent["x-forwarded-host"], "edge.test:8443");
     assert_eq!(sent["x-forwarded-proto"], "https");
     assert_eq!(sent["host"], "edge.test:8443");
-    assert_eq!(sent.get_all("cookie").iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    assert_eq!(
+        sent.get_all("cookie").iter().collect::<Vec<_>>(),
+        ["a=1; b=2"]
+    );
     for gone in ["forwarded", "x-real-ip", "te", "connection", "upgrade"] {
         assert!(!sent.contains_key(gone), "{gone}");
     }
@@ -119,7 +135,10 @@ fn hops_are_rebuilt_and_cookies_merged() {
 
 #[test]
 fn a_websocket_keeps_its_handshake() {
-    let mut sent = headers(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")]);
+    let mut sent = headers(&[
+        ("connection", "keep-alive, Upgrade"),
+        ("upgrade", "websocket"),
+    ]);
     forwarded(&mut sent, None, true);
     assert_eq!(sent["connection"], "upgrade");
     assert_eq!(sent["upgrade"], "websocket");
@@ -145,6 +164,10 @@ fn only_a_trusted_proxy_is_believed() {
         for value in said {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_static(value));
         }
-        assert_eq!(client(socket, &headers, &proxies).to_string(), expected, "{said:?}");
+        assert_eq!(
+            client(socket, &headers, &proxies).to_string(),
+            expected,
+            "{said:?}"
+        );
     }
 }

@@ -25,7 +25,9 @@ pub(super) async fn connections(
     loop {
         let next = async {
             // Over the cap, connections wait in the kernel's queue.
-            door.census.room(|| door.settings.load().max_connections).await;
+            door.census
+                .room(|| door.settings.load().max_connections)
+                .await;
             socket.accept().await
         };
         let accepted = tokio::select! {

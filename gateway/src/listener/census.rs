@@ -76,7 +76,11 @@ impl Census {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut present = self.census.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = self
+            .census
+            .present
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(here) = present.get_mut(&self.from) {
             *here -= 1;
             if *here == 0 {
@@ -85,7 +89,9 @@ impl Drop for Guest {
         }
         drop(present);
         self.census.all.dec();
-        self.census.count.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+        self.census
+            .count
+            .fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
         self.census.left.notify_waiters();
     }
 }

@@ -65,11 +65,7 @@ impl Turn {
 }
 
 impl Patient {
-    pub(super) fn new(
-        stream: Stream,
-        settings: Arc<ArcSwap<plan::Listener>>,
-        h2: bool,
-    ) -> Self {
+    pub(super) fn new(stream: Stream, settings: Arc<ArcSwap<plan::Listener>>, h2: bool) -> Self {
         // A new connection has one head's time to say something: it came to ask.
         let first = settings.load().header_timeout;
         Self {

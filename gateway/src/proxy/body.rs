@@ -19,22 +19,16 @@ const SLOWEST: u64 = 512;
 pub(super) struct BodyState {
     /// All of it, once a plugin has read it.
     whole: Option<Bytes>,
-    /// Whether a plugin began to read it and could not end: it can't be forwarded any more.
-    torn: bool,
-    /// How much a plugin wanted at most.
-    most: u64,
+    /// A plugin began to read it and could not end: it can't be forwarded any more.
+    torn: Option<BodyError>,
     /// Bytes on their way upstream, in this attempt.
     counted: u64,
     since: Option<Instant>,
 }
 
 impl BodyState {
-    pub(super) fn torn(&self) -> bool {
+    pub(super) fn torn(&self) -> Option<BodyError> {
         self.torn
-    }
-
-    pub(super) fn most(&self) -> u64 {
-        self.most
     }
 
     /// Another attempt sends it from its first byte.
@@ -86,20 +80,22 @@ impl<'a> Preread<'a> {
             };
         }
         let most = limit.min(PREREAD);
-        let said = self.session.req_header().headers.get(header::CONTENT_LENGTH);
+        let said = self
+            .session
+            .req_header()
+            .headers
+            .get(header::CONTENT_LENGTH);
         let said: Option<usize> = said.and_then(|length| length.to_str().ok()?.parse().ok());
         if said.is_some_and(|length| length > most) {
             return Err(BodyError::TooLong { limit: most });
         }
-        // Until it is whole it is torn: an early return, a timeout or a drop leaves it so.
-        self.state.torn = true;
-        self.state.most = u64::try_from(most).unwrap_or(u64::MAX);
-        let whole = tokio::time::timeout(self.deadline, self.read(most))
-            .await
-            .map_err(|_| BodyError::Incomplete)??;
-        self.state.torn = false;
-        self.state.whole = Some(whole.clone());
-        Ok(whole)
+        // Until it is whole it is torn: a hook that is dropped meanwhile leaves it so.
+        self.state.torn = Some(BodyError::Incomplete);
+        let read = tokio::time::timeout(self.deadline, self.read(most)).await;
+        let read = read.unwrap_or(Err(BodyError::Incomplete));
+        self.state.torn = read.as_ref().err().copied();
+        self.state.whole = read.as_ref().ok().cloned();
+        read
     }
 
     async fn read(&mut self, most: usize) -> std::result::Result<Bytes, BodyError> {
@@ -120,9 +116,17 @@ impl<'a> Preread<'a> {
 
     /// A client that waits for a go-ahead gets it from us: the upstream is not asked yet.
     async fn invite(&mut self) -> Result<()> {
-        if self.session.req_header().headers.contains_key(header::EXPECT) {
+        if self
+            .session
+            .req_header()
+            .headers
+            .contains_key(header::EXPECT)
+        {
             if !self.session.is_http2() {
-                self.session.as_downstream_mut().write_continue_response().await?;
+                self.session
+                    .as_downstream_mut()
+                    .write_continue_response()
+                    .await?;
             }
             self.session.req_header_mut().remove_header(&header::EXPECT);
         }

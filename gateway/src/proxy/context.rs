@@ -131,7 +131,9 @@ impl Context {
 
     /// Learns what the connection and the head say before anything is judged.
     pub(super) fn begin(&mut self, session: &Session, listener: &plan::Listener) {
-        let patient = session.stream().and_then(|stream| stream.as_any().downcast_ref::<Patient>());
+        let patient = session
+            .stream()
+            .and_then(|stream| stream.as_any().downcast_ref::<Patient>());
         self.turn = patient.map(Patient::turn);
         if let Some(turn) = &self.turn {
             turn.begin();
@@ -173,9 +175,16 @@ impl Context {
         self.route.as_ref()?.cache.clone()
     }
 
+    /// Whether the client asks for a WebSocket. On a route that has none it was refused by now.
+    pub(super) fn websocket(&self) -> bool {
+        self.websocket
+    }
+
     /// Whether its answer says what the cache did.
     pub(crate) fn has_cache(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.cache.is_some())
+        self.route
+            .as_ref()
+            .is_some_and(|route| route.cache.is_some())
     }
 
     /// The upstream's name; empty before one was asked.
@@ -222,7 +231,10 @@ impl Context {
     /// We answer ourselves: with which code, and who decided it.
     pub(crate) fn refused(&mut self, code: &'static str, by: &'static str) {
         (self.code, self.refused_by) = (code, if by.is_empty() { "gateway" } else { by });
-        let route = self.route.as_ref().map_or(metrics::NO_ROUTE, |route| &*route.id);
+        let route = self
+            .route
+            .as_ref()
+            .map_or(metrics::NO_ROUTE, |route| &*route.id);
         self.shared
             .metrics
             .refused
@@ -242,7 +254,11 @@ impl Context {
             group.failed("no_target");
             return None;
         };
-        let silence = if self.websocket { WEBSOCKET_SILENCE } else { route.timeout };
+        let silence = if self.websocket {
+            WEBSOCKET_SILENCE
+        } else {
+            route.timeout
+        };
         let peer = lease.peer(silence);
         self.asked.get_or_insert_with(Instant::now);
         self.lease = Some(lease);
@@ -317,7 +333,8 @@ impl Context {
             Some(query) => format!("{}?{query}", self.head.path),
             None => self.head.path.clone(),
         };
-        text.parse().map_err(|_| Error::explain(ErrorType::InternalError, "a canonical path is no target"))
+        text.parse()
+            .map_err(|_| Error::explain(ErrorType::InternalError, "a canonical path is no target"))
     }
 
     // The end.
@@ -329,13 +346,18 @@ impl Context {
 
     pub(super) fn finish(&mut self, session: &Session) {
         let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-        let tls = session.digest().and_then(|digest| digest.ssl_digest.as_ref());
+        let tls = session
+            .digest()
+            .and_then(|digest| digest.ssl_digest.as_ref());
         self.ended = Some(Ended {
             status: session.response_written().map(|answer| answer.status),
             bytes_in: size(session.body_bytes_read()),
             bytes_out: size(session.body_bytes_sent()),
             protocol: if session.is_http2() { "h2" } else { "h1" },
-            tls: tls.map(|tls| tls.version.to_string()).unwrap_or_default(),
+            // `TLSv1_3`, as the library below writes it.
+            tls: tls
+                .map(|tls| tls.version.replace("TLSv", "").replace('_', "."))
+                .unwrap_or_default(),
             cache: cache::outcome(session.cache.phase()),
         });
         let headers = &session.req_header().headers;
@@ -360,7 +382,12 @@ impl Context {
             route: self.facts.route.clone(),
             method: self.head.method.to_string(),
             path: self.head.path.clone(),
-            query: self.head.query.as_deref().map(access_log::query_names).unwrap_or_default(),
+            query: self
+                .head
+                .query
+                .as_deref()
+                .map(access_log::query_names)
+                .unwrap_or_default(),
             status: self.status().map(|status| status.as_u16()),
             code: self.code,
             bytes_in: ended.map_or(0, |ended| ended.bytes_in),
@@ -380,7 +407,10 @@ impl Context {
 
     fn measure(&self) {
         let metrics = &self.shared.metrics;
-        let route = self.route.as_ref().map_or(metrics::NO_ROUTE, |route| &*route.id);
+        let route = self
+            .route
+            .as_ref()
+            .map_or(metrics::NO_ROUTE, |route| &*route.id);
         let class = metrics::status_class(self.status());
         metrics
             .duration
@@ -391,7 +421,10 @@ impl Context {
         }
         let outcome = self.ended.as_ref().map_or("", |ended| ended.cache);
         if let (Some(policy), false) = (self.cache_policy(), outcome.is_empty()) {
-            metrics.cache.with_label_values(&[&*policy.name, outcome]).inc();
+            metrics
+                .cache
+                .with_label_values(&[&*policy.name, outcome])
+                .inc();
         }
     }
 }

@@ -13,7 +13,10 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Conte
         return 0;
     };
     log(error, &reply, ctx);
-    if session.response_written().is_some_and(|head| !head.status.is_informational()) {
+    if session
+        .response_written()
+        .is_some_and(|head| !head.status.is_informational())
+    {
         return 0;
     }
     ctx.refuse_connection();
@@ -28,14 +31,8 @@ fn judge(error: &Error, ctx: &Context) -> Option<Reply> {
     use ErrorType as E;
     let problem = Reply::problem;
     Some(match (error.esource(), error.etype()) {
-        (_, E::HTTPStatus(413)) => {
-            reply::too_large(ctx.route().map_or(0, |route| route.max_body))
-        }
-        (_, E::HTTPStatus(408)) | (ErrorSource::Downstream, E::ReadTimedout) => problem(
-            StatusCode::REQUEST_TIMEOUT,
-            "request_timeout",
-            "The request took too long to arrive",
-        ),
+        (_, E::HTTPStatus(413)) => reply::too_large(ctx.route().map_or(0, |route| route.max_body)),
+        (_, E::HTTPStatus(408)) | (ErrorSource::Downstream, E::ReadTimedout) => reply::late(),
         (
             ErrorSource::Downstream,
             E::WriteError | E::ReadError | E::ConnectionClosed | E::WriteTimedout | E::H2Error,

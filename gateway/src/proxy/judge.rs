@@ -24,7 +24,10 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context, max_head: 
     }
     size(session, ctx)?;
     hooks(session, ctx, |stage| stage <= Stage::Identify).await?;
-    if let Some(reply) = ctx.route().and_then(|route| decide::admit(route, &ctx.facts)) {
+    if let Some(reply) = ctx
+        .route()
+        .and_then(|route| decide::admit(route, &ctx.facts))
+    {
         return Err(reply);
     }
     hooks(session, ctx, |stage| stage > Stage::Identify).await
@@ -67,13 +70,18 @@ fn strip(session: &mut Session, ctx: &Context) {
 /// A preflight asks what a browser may ask: only the edge stage has an answer to that.
 async fn preflight(session: &mut Session, ctx: &mut Context) -> Judged {
     hooks(session, ctx, |stage| stage == Stage::Edge).await?;
-    let allow = ctx.route().map_or_else(Vec::<Method>::new, |route| route.rule.methods.clone());
+    let allow = ctx
+        .route()
+        .map_or_else(Vec::<Method>::new, |route| route.rule.methods.clone());
     Err(Box::new(Refusal::MethodNotAllowed { allow }.reply()))
 }
 
 /// A body that says that it is too long is not waited for.
 fn size(session: &Session, ctx: &mut Context) -> Judged {
-    let said = session.req_header().headers.get(http::header::CONTENT_LENGTH);
+    let said = session
+        .req_header()
+        .headers
+        .get(http::header::CONTENT_LENGTH);
     let said: Option<u64> = said.and_then(|length| length.to_str().ok()?.parse().ok());
     let most = ctx.route().map_or(0, |route| route.max_body);
     match said {
@@ -105,7 +113,9 @@ async fn hooks(
     match reply {
         Some(reply) => Err(reply),
         // A plugin that read in vain and went on would send a torn body upstream.
-        None if ctx.body.torn() => Err(Box::new(reply::too_large(ctx.body.most()))),
-        None => Ok(()),
+        None => ctx
+            .body
+            .torn()
+            .map_or(Ok(()), |error| Err(Box::new(reply::unread(error)))),
     }
 }

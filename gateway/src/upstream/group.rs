@@ -67,8 +67,12 @@ impl Group {
             upstream,
         });
         // Addresses need no one to ask: they serve at once.
-        let literal: Option<Vec<SocketAddr>> =
-            group.upstream.targets.iter().map(|target| target.parse().ok()).collect();
+        let literal: Option<Vec<SocketAddr>> = group
+            .upstream
+            .targets
+            .iter()
+            .map(|target| target.parse().ok())
+            .collect();
         let mut tasks = Vec::new();
         match literal {
             Some(addresses) => group.set(&addresses),
@@ -97,8 +101,11 @@ impl Group {
         let members = self.members.load();
         let now = self.now_ms();
         let fresh = |member: &&Arc<Member>| !tried.contains(&member.address);
-        let usable: Vec<&Arc<Member>> =
-            members.iter().filter(fresh).filter(|member| member.usable(now)).collect();
+        let usable: Vec<&Arc<Member>> = members
+            .iter()
+            .filter(fresh)
+            .filter(|member| member.usable(now))
+            .collect();
         let member = match usable.len() {
             0 => members.iter().find(fresh).or_else(|| members.first())?,
             1 => usable[0],
@@ -121,7 +128,11 @@ impl Group {
     /// Waits until the addresses are known or were asked for in vain.
     pub(super) async fn resolved(&self) {
         // The sender lives as long as the group.
-        let _ = self.resolved.subscribe().wait_for(|resolved| *resolved).await;
+        let _ = self
+            .resolved
+            .subscribe()
+            .wait_for(|resolved| *resolved)
+            .await;
     }
 
     /// Replaces the addresses. One that stays keeps what is known of it.
@@ -129,7 +140,9 @@ impl Group {
         let old = self.members.load();
         let members = addresses.iter().map(|address| {
             let known = old.iter().find(|member| member.address == *address);
-            known.cloned().unwrap_or_else(|| Arc::new(Member::new(*address, &self.upstream)))
+            known
+                .cloned()
+                .unwrap_or_else(|| Arc::new(Member::new(*address, &self.upstream)))
         });
         self.members.store(Arc::new(members.collect()));
         self.resolved.send_replace(true);
@@ -156,7 +169,12 @@ impl Group {
 
     pub(super) fn report(&self) {
         let now = self.now_ms();
-        let usable = self.members.load().iter().filter(|member| member.usable(now)).count();
+        let usable = self
+            .members
+            .load()
+            .iter()
+            .filter(|member| member.usable(now))
+            .count();
         self.metrics
             .upstream_targets
             .with_label_values(&[&*self.upstream.name])
@@ -170,7 +188,9 @@ impl Group {
     /// A number below `n`, evenly enough for sharing work.
     fn roll(&self, n: usize) -> usize {
         // SplitMix64: its state may be advanced by all threads at once.
-        let mut z = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mut z = self
+            .dice
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         usize::try_from((z ^ (z >> 31)) % n.max(1) as u64).unwrap_or(0)
@@ -179,7 +199,11 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.tasks.get().into_iter().flatten().for_each(AbortHandle::abort);
+        self.tasks
+            .get()
+            .into_iter()
+            .flatten()
+            .for_each(AbortHandle::abort);
     }
 }
 
@@ -214,8 +238,7 @@ impl Member {
     }
 
     fn usable(&self, now_ms: u64) -> bool {
-        self.healthy.load(Ordering::Relaxed)
-            && self.ejected_until.load(Ordering::Relaxed) <= now_ms
+        self.healthy.load(Ordering::Relaxed) && self.ejected_until.load(Ordering::Relaxed) <= now_ms
     }
 }
 
@@ -243,7 +266,10 @@ impl Lease {
         self.group
             .metrics
             .upstream_connections
-            .with_label_values(&[&*self.group.upstream.name, if reused { "yes" } else { "no" }])
+            .with_label_values(&[
+                &*self.group.upstream.name,
+                if reused { "yes" } else { "no" },
+            ])
             .inc();
     }
 
@@ -289,16 +315,26 @@ mod tests {
     fn work_goes_to_who_has_less_of_it() {
         let group = group(&["192.0.2.1:80", "192.0.2.2:80"]);
         let leases: Vec<Lease> = (0..10).filter_map(|_| group.choose(&[])).collect();
-        let first = leases.iter().filter(|lease| lease.address().ip().to_string() == "192.0.2.1");
+        let first = leases
+            .iter()
+            .filter(|lease| lease.address().ip().to_string() == "192.0.2.1");
         assert_eq!(first.count(), 5);
         drop(leases);
-        assert!(group.members().iter().all(|m| m.in_flight.load(Ordering::Relaxed) == 0));
+        assert!(
+            group
+                .members()
+                .iter()
+                .all(|m| m.in_flight.load(Ordering::Relaxed) == 0)
+        );
     }
 
     #[test]
     fn a_target_that_can_not_be_reached_is_left_alone_unless_it_is_the_last() {
         let group = group(&["192.0.2.1:80", "192.0.2.2:80"]);
-        let (one, two) = ("192.0.2.1:80".parse().expect("an address"), "192.0.2.2:80".parse().expect("an address"));
+        let (one, two) = (
+            "192.0.2.1:80".parse().expect("an address"),
+            "192.0.2.2:80".parse().expect("an address"),
+        );
         let lease = group.choose(&[two]).expect("the first");
         assert_eq!(lease.address(), one);
         for _ in 0..EJECT_AFTER {
@@ -308,7 +344,10 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(group.choose(&[]).expect("the second").address(), two);
         }
-        assert_eq!(group.choose(&[two]).expect("better than nothing").address(), one);
+        assert_eq!(
+            group.choose(&[two]).expect("better than nothing").address(),
+            one
+        );
     }
 
     #[test]
@@ -320,7 +359,9 @@ mod tests {
                 connect_timeout: Duration::from_secs(1),
                 health: None,
             };
-            Member::new("192.0.2.1:80".parse().expect("an address"), &upstream).template.group_key
+            Member::new("192.0.2.1:80".parse().expect("an address"), &upstream)
+                .template
+                .group_key
         };
         assert_ne!(template("users"), template("money"));
     }

@@ -1,0 +1,49 @@
+use crate::stage::{OPEN, Stage, Wire};
+
+async fn ask(stage: &Stage, path: &str) -> (u16, String) {
+    let mut wire = Wire::open(stage.edge.management()).await;
+    wire.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        .await;
+    let answer = wire.response().await;
+    (answer.status, answer.body)
+}
+
+#[tokio::test]
+async fn the_inner_port_tells_and_the_outer_does_not() {
+    let stage = Stage::open(OPEN).await;
+    stage.get("/v1/users/42", "").await;
+    assert_eq!(ask(&stage, "/livez").await.0, 200);
+    assert_eq!(ask(&stage, "/readyz").await, (200, "ready\n".into()));
+    let (status, routes) = ask(&stage, "/routes").await;
+    let routes: serde_json::Value = serde_json::from_str(&routes).unwrap();
+    assert_eq!((status, &routes["routes"][0]["id"]), (200, &"all".into()));
+    let (_, metrics) = ask(&stage, "/metrics").await;
+    assert!(
+        metrics.contains(
+            "gateway_request_duration_seconds_count{method=\"GET\",route=\"all\",status=\"2xx\"} 1"
+        ),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("/v1/users"), "a path is no label");
+    assert_eq!(ask(&stage, "/secret").await.0, 404);
+    assert_eq!(stage.origin.asked().await.target, "/v1/users/42");
+    stage.get("/metrics", "").await;
+    assert_eq!(
+        stage.origin.asked().await.target,
+        "/metrics",
+        "outside it is a path like any other"
+    );
+}
+
+#[tokio::test]
+async fn trap_09_readiness_ends_before_the_listeners_do() {
+    let stage = Stage::open(OPEN).await;
+    stage.edge.announce_stop();
+    assert_eq!(ask(&stage, "/readyz").await, (503, "draining\n".into()));
+    assert_eq!(ask(&stage, "/livez").await.0, 200);
+    assert_eq!(
+        stage.get("/", "").await.status,
+        200,
+        "who did not hear of it yet is still served"
+    );
+}
