@@ -223,6 +223,10 @@ fn the_signatures_of_rfc_7515_hold() {
         assert!(jsonwebtoken::crypto::verify(signature, text.as_bytes(), key, alg.algorithm()).expect("a key"));
         let other = format!("{header}x.{claims}");
         assert!(!jsonwebtoken::crypto::verify(signature, other.as_bytes(), key, alg.algorithm()).expect("a key"));
+        // CVE-2022-21449: a signature of zeros that fits every key.
+        let zeros = encode(&vec![0; if alg == Alg::ES256 { 64 } else { 256 }]);
+        let holds = jsonwebtoken::crypto::verify(&zeros, text.as_bytes(), key, alg.algorithm());
+        assert!(!holds.expect("a key"));
         // RFC 7515's tokens are no access tokens.
         let token = format!("{text}.{signature}");
         let fault = Token::parse(&token, &[alg]).err();
