@@ -190,7 +190,6 @@ fn write(records: &Receiver<Option<Box<Record>>>, mut out: impl Write) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc::channel;
 
     fn record() -> Box<Record> {
         Box::new(Record {
@@ -240,7 +239,7 @@ mod tests {
     #[test]
     fn a_stuck_disk_costs_records_and_nothing_else() {
         let metrics = Arc::new(Metrics::default());
-        let (let_go, held) = channel();
+        let (let_go, held) = sync_channel::<()>(1);
         let log = AccessLog::start_on(Box::new(Stuck(Mutex::new(held))), metrics.clone())
             .expect("a thread");
         // The thread holds back at most what one drain of the queue took.

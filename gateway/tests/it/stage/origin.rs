@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, mpsc};
 /// An upstream that does what the test says and tells what it was asked.
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
-    asked: Mutex<mpsc::UnboundedReceiver<Asked>>,
+    asked: Mutex<mpsc::Receiver<Asked>>,
     connections: Arc<AtomicUsize>,
     accepting: tokio::task::AbortHandle,
 }
@@ -60,7 +60,7 @@ impl Origin {
     /// Answers each request with what `answer` makes of it.
     pub(crate) async fn start(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         let answer = Arc::new(answer);
-        let (tell, asked) = mpsc::unbounded_channel();
+        let (tell, asked) = mpsc::channel(1024);
         let mut origin = Self::raw(move |stream| {
             let (answer, tell) = (answer.clone(), tell.clone());
             Box::pin(async move {
@@ -70,7 +70,7 @@ impl Origin {
                         let Some(asked) = read(request).await else {
                             return Ok::<_, Infallible>(Answer::ok("").status(400).0);
                         };
-                        let _ = tell.send(asked.clone());
+                        let _ = tell.try_send(asked.clone());
                         Ok(answer(&asked).0)
                     }
                 });
@@ -100,7 +100,7 @@ impl Origin {
         });
         Self {
             address,
-            asked: Mutex::new(mpsc::unbounded_channel().1),
+            asked: Mutex::new(mpsc::channel(1024).1),
             connections,
             accepting: accepting.abort_handle(),
         }
