@@ -103,7 +103,7 @@ impl Env {
 
     /// The thing of that name which an earlier load of the table made, or a new one: counters and
     /// keys outlive a reload this way. It lives as long as somebody holds it. The name should say
-    /// all of the configuration that the thing depends on.
+    /// all of the configuration that the thing depends on. `make` must not keep anything itself.
     pub fn keep<T: Any + Send + Sync>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, thing| thing.strong_count() > 0);

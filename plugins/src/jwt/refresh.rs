@@ -13,6 +13,9 @@ use super::{Alg, Config};
 /// Between two fetches that requests asked for: a flood of unknown key ids is one fetch.
 const COOLDOWN: Duration = Duration::from_secs(10);
 
+/// The same while there are no keys to go by: every request fails until there are.
+const COOLDOWN_WITHOUT: Duration = Duration::from_secs(1);
+
 /// After a fetch that failed: doubled each time, up to this.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
@@ -98,12 +101,16 @@ impl Keys {
         let Some(remote) = &self.remote else {
             return false;
         };
+        let cooldown = match self.current() {
+            Some(_) => COOLDOWN,
+            None => COOLDOWN_WITHOUT,
+        };
         let mut wanted = false;
         // Under the channel's lock: of many requests that ask at once, one wakes the task.
         remote.pending.send_if_modified(|pending| {
             let asked_ms = remote.asked_ms.load(Ordering::Relaxed);
             let since = Duration::from_millis(remote.now_ms().saturating_sub(asked_ms));
-            let wake = !*pending && since >= COOLDOWN;
+            let wake = !*pending && since >= cooldown;
             if wake {
                 *pending = true;
                 remote.wanted.notify_one();
