@@ -19,6 +19,7 @@ macro_rules! apps {
 apps! {
     "users" users::Users;
     "transactions" transactions::Transactions;
+    "notifications" notifications::Notifications;
 }
 
 fn main() -> ExitCode {

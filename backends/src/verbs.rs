@@ -88,8 +88,8 @@ impl Verb {
             Self::Openapi { app } => openapi(apps, app.as_deref()),
             Self::Check { file } => {
                 let config = file.read(apps, &[])?;
-                host::check(&config)?;
-                say(&mut stdout(), format_args!("good: {}", config.summary()));
+                let good = wait_for(async { Ok(host::check(config).await?) })?;
+                say(&mut stdout(), format_args!("good: {good}"));
                 Ok(())
             }
             Self::Demo { people, file } => {
@@ -100,7 +100,7 @@ impl Verb {
             }
             Self::Doctor { file } => {
                 let config = file.read(apps, &[])?;
-                doctor(&wait_for(async { Ok(host::doctor(&config).await) })?)
+                doctor(&wait_for(async { Ok(host::doctor(config).await) })?)
             }
         }
     }

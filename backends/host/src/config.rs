@@ -28,12 +28,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+pub(crate) use mistake::Place;
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use source::Source;
 
 use crate::{App, Entry, Host, Key, Parts};
 
-/// A checked configuration: whatever can be told without a database is right.
+/// A configuration in which each value is right by itself; [`crate::check`] builds the apps as well.
 pub struct Config {
     pub(crate) private_bind: SocketAddr,
     pub(crate) keys: Arc<identity::KeyRing>,
@@ -45,6 +46,8 @@ pub struct Config {
 /// One app's part of it.
 pub(crate) struct AppConfig {
     pub(crate) entry: Entry,
+    /// Where the file names it.
+    pub(crate) place: Place,
     pub(crate) settled: Settled,
 }
 
@@ -92,20 +95,27 @@ impl Config {
         let named = found
             .note(source.at::<written::Names>(&["apps"]))
             .unwrap_or_default();
+        if named.is_empty() && found.0.is_empty() {
+            found.0.push(Mistake::new(
+                source.file(),
+                "there is no app to run under `apps`",
+            ));
+        }
         let mut apps = Vec::new();
         for name in named.keys() {
+            let place = source.place(name.referenced);
             match program.iter().find(|entry| entry.name == name.value) {
                 Some(entry) if is_wanted(wanted, entry.name) => {
                     let settled = found.note((entry.read)(&source).map(Some));
                     apps.extend(settled.map(|settled| AppConfig {
                         entry: *entry,
+                        place,
                         settled,
                     }));
                 }
                 Some(_) => {}
                 None => found.0.push(
-                    source
-                        .mistake(name.referenced, format!("unknown app `{}`", name.value))
+                    Mistake::new(place, format!("unknown app `{}`", name.value))
                         .hint(mistake::one_of(&name.value, program.iter().map(|e| e.name))),
                 ),
             }
@@ -114,8 +124,7 @@ impl Config {
             if !named.keys().any(|known| known.value == *name) {
                 let there = named.keys().map(|known| known.value.as_str());
                 found.0.push(
-                    source
-                        .mistake_in_file(format!("the file has no app `{name}`"))
+                    Mistake::new(source.file(), format!("the file has no app `{name}`"))
                         .hint(mistake::one_of(name, there)),
                 );
             }

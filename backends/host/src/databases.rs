@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use sqlx::postgres::PgPool;
 
+use crate::Entry;
 use crate::config::Config;
 
 /// How long a process that starts waits for its databases.
@@ -17,7 +18,7 @@ pub(crate) struct Databases(Vec<Database>);
 pub(crate) struct Database {
     pub(crate) url: pg::Url,
     pub(crate) pool: PgPool,
-    pub(crate) apps: Vec<&'static str>,
+    pub(crate) apps: Vec<Entry>,
 }
 
 impl Databases {
@@ -27,11 +28,11 @@ impl Databases {
         for app in &config.apps {
             let url = &app.settled.database;
             match databases.iter_mut().find(|database| database.url == *url) {
-                Some(database) => database.apps.push(app.entry.name),
+                Some(database) => database.apps.push(app.entry),
                 None => databases.push(Database {
                     url: url.clone(),
                     pool: pg::lazy(url, &config.pool),
-                    apps: vec![app.entry.name],
+                    apps: vec![app.entry],
                 }),
             }
         }
@@ -53,7 +54,7 @@ impl Databases {
             pg::wait(&database.pool, PATIENCE).await.with_context(|| {
                 format!(
                     "the database of {} at {} cannot be reached; `backend doctor` tells more",
-                    database.apps.join(", "),
+                    database.names(),
                     database.url
                 )
             })?;
@@ -62,26 +63,11 @@ impl Databases {
     }
 
     /// Waits until they answer, and makes sure that each app's schema is there and current.
-    pub(crate) async fn ready(&self, config: &Config) -> anyhow::Result<()> {
+    pub(crate) async fn ready(&self) -> anyhow::Result<()> {
         self.reach().await?;
-        for app in &config.apps {
-            let (name, migrations) = (app.entry.name, (app.entry.migrations)());
-            let state = pg::migrate::state(self.pool(&app.settled.database), migrations)
-                .await
-                .with_context(|| format!("looking at the schema of {name}"))?;
-            if !state.changed.is_empty() {
-                bail!(
-                    "{name}: the migrations {:?} were changed after they were applied; \
-                     restore their text and put the change into a new one",
-                    state.changed
-                );
-            }
-            if !state.missing.is_empty() {
-                bail!(
-                    "{name}: the migrations {:?} are not applied; run `backend migrate` with the \
-                     same --config",
-                    state.missing
-                );
+        for database in self.iter() {
+            for app in &database.apps {
+                database.has_schema_of(app).await?;
             }
         }
         Ok(())
@@ -91,5 +77,35 @@ impl Databases {
         let closing = futures::future::join_all(self.iter().map(|database| database.pool.close()));
         // A connection that is stuck is the server's to clean up.
         let _ = tokio::time::timeout(Duration::from_secs(1), closing).await;
+    }
+}
+
+impl Database {
+    /// The apps that live in it.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<&str> = self.apps.iter().map(|app| app.name).collect();
+        names.join(", ")
+    }
+
+    async fn has_schema_of(&self, app: &Entry) -> anyhow::Result<()> {
+        let name = app.name;
+        let state = pg::migrate::state(&self.pool, (app.migrations)())
+            .await
+            .with_context(|| format!("looking at the schema of {name}"))?;
+        if !state.changed.is_empty() {
+            bail!(
+                "{name}: the migrations {:?} were changed after they were applied; restore their \
+                 text and put the change into a new one",
+                state.changed
+            );
+        }
+        if !state.missing.is_empty() {
+            bail!(
+                "{name}: the migrations {:?} are not applied; run `backend migrate` with the same \
+                 --config",
+                state.missing
+            );
+        }
+        Ok(())
     }
 }

@@ -23,7 +23,7 @@ pub async fn demo(config: &Config, file: &Path) -> anyhow::Result<usize> {
         )
     })?;
     let databases = Databases::open(config);
-    databases.ready(config).await?;
+    databases.ready().await?;
     for app in &config.apps {
         (app.entry.demo)(databases.pool(&app.settled.database), &mut people)
             .await

@@ -11,13 +11,8 @@ use crate::databases::{Database, Databases};
 pub type Findings = Vec<(String, Result<String, String>)>;
 
 /// Looks at the listeners, the databases, the schemas and what waits in the outboxes.
-pub async fn doctor(config: &Config) -> Findings {
-    let mut findings = vec![(
-        "apps".to_owned(),
-        crate::check(config)
-            .map(|()| config.summary())
-            .map_err(|error| error.to_string()),
-    )];
+pub async fn doctor(config: Config) -> Findings {
+    let mut findings = Vec::new();
     let mut binds: Vec<_> = config.apps.iter().map(|app| app.settled.bind).collect();
     binds.push(config.private_bind);
     binds.sort_unstable();
@@ -30,23 +25,19 @@ pub async fn doctor(config: &Config) -> Findings {
             free.map_err(|error| error.to_string()),
         ));
     }
-    let databases = Databases::open(config);
+    let databases = Databases::open(&config);
     for database in databases.iter() {
-        let what = format!("database {} of {}", database.url, database.apps.join(", "));
+        let what = format!("database {} of {}", database.url, database.names());
         let reached = reach(database).await;
         let answers = reached.is_ok();
         findings.push((what, reached));
         if !answers {
             continue;
         }
-        for app in config
-            .apps
-            .iter()
-            .filter(|app| database.apps.contains(&app.entry.name))
-        {
-            let state = pg::migrate::state(&database.pool, (app.entry.migrations)()).await;
+        for app in &database.apps {
+            let state = pg::migrate::state(&database.pool, (app.migrations)()).await;
             findings.push((
-                format!("schema {}", app.entry.name),
+                format!("schema {}", app.name),
                 match state {
                     Ok(state) if state.is_current() => Ok("current".to_owned()),
                     Ok(state) => Err(format!(
@@ -59,6 +50,10 @@ pub async fn doctor(config: &Config) -> Findings {
         }
     }
     databases.close().await;
+    let apps = crate::check(config)
+        .await
+        .map_err(|mistakes| mistakes.to_string());
+    findings.push(("apps".to_owned(), apps));
     findings
 }
 

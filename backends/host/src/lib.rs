@@ -5,6 +5,7 @@
 //! [`run()`].
 
 mod app;
+mod assemble;
 mod clock;
 mod config;
 mod databases;

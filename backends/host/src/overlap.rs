@@ -1,48 +1,58 @@
 //! Apps that share a listener must not want the same request. axum would panic on it; this says
 //! who wants what, before anything is started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use anyhow::bail;
 use utoipa::openapi::{OpenApi, PathItem};
 
-/// Checks the documents of all apps, listener by listener.
-pub(crate) fn check(apps: &[(SocketAddr, &'static str, OpenApi)]) -> anyhow::Result<()> {
+use crate::config::{AppConfig, Mistake};
+
+/// Each clash is a mistake where the later app stands.
+pub(crate) fn check(apps: &[AppConfig]) -> Vec<Mistake> {
     let mut listeners: BTreeMap<SocketAddr, Taken> = BTreeMap::new();
-    let mut clashes = Vec::new();
-    for (bind, name, document) in apps {
-        let taken = listeners.entry(*bind).or_default();
+    let mut mistakes = Vec::new();
+    for app in apps {
+        let taken = listeners.entry(app.settled.bind).or_default();
+        mistakes.extend(
+            taken
+                .admit(app.entry.name, &(app.entry.openapi)())
+                .into_iter()
+                .map(|clash| {
+                    Mistake::new(app.place.clone(), clash).hint("give one of them another `bind`")
+                }),
+        );
+    }
+    mistakes
+}
+
+/// What is asked for on one listener.
+#[derive(Default)]
+struct Taken {
+    owners: BTreeMap<(String, &'static str), &'static str>,
+    paths: BTreeSet<String>,
+    shapes: matchit::Router<()>,
+}
+
+impl Taken {
+    /// Takes an app in; tells what somebody else has already.
+    fn admit(&mut self, name: &'static str, document: &OpenApi) -> Vec<String> {
+        let mut clashes = Vec::new();
         for (path, item) in &document.paths.paths {
             for method in methods(item) {
-                let before = taken.owners.insert((path.clone(), method), name);
-                if let Some(other) = before.filter(|other| other != name) {
+                if let Some(other) = self.owners.insert((path.clone(), method), name) {
                     clashes.push(format!("{other} and {name} both answer {method} {path}"));
                 }
             }
             // The same shape under other parameter names is a clash as well.
-            if !taken.paths.contains_key(path) {
-                if let Err(error) = taken.shapes.insert(path.clone(), ()) {
-                    clashes.push(format!("{name}: {path}: {error}"));
-                }
-                taken.paths.insert(path.clone(), name);
+            if self.paths.insert(path.clone())
+                && let Err(error) = self.shapes.insert(path.clone(), ())
+            {
+                clashes.push(format!("{name} cannot answer {path}: {error}"));
             }
         }
+        clashes
     }
-    if clashes.is_empty() {
-        return Ok(());
-    }
-    bail!(
-        "apps on one `bind` want the same requests; give one of them another `bind`:\n  {}",
-        clashes.join("\n  ")
-    )
-}
-
-#[derive(Default)]
-struct Taken {
-    owners: BTreeMap<(String, &'static str), &'static str>,
-    paths: BTreeMap<String, &'static str>,
-    shapes: matchit::Router<()>,
 }
 
 fn methods(item: &PathItem) -> impl Iterator<Item = &'static str> {
@@ -72,54 +82,31 @@ mod tests {
         OpenApi::new(Info::new("t", "1"), paths)
     }
 
-    fn judge(a: (&str, HttpMethod, &str), b: (&str, HttpMethod, &str)) -> Result<(), String> {
-        let apps = [(a, "users"), (b, "transactions")].map(|((bind, method, path), name)| {
-            (
-                bind.parse().expect("an address"),
-                name,
-                document(method, path),
-            )
-        });
-        check(&apps).map_err(|error| error.to_string())
+    fn judge(first: (HttpMethod, &str), second: (HttpMethod, &str)) -> Vec<String> {
+        let mut taken = Taken::default();
+        assert!(taken.admit("users", &document(first.0, first.1)).is_empty());
+        taken.admit("transactions", &document(second.0, second.1))
     }
 
     #[test]
-    fn the_same_request_on_one_listener_is_told_with_both_names() {
-        let one = "127.0.0.1:1";
-        let error = judge(
-            (one, HttpMethod::Get, "/v1/me"),
-            (one, HttpMethod::Get, "/v1/me"),
-        );
-        let error = error.expect_err("a clash");
+    fn the_same_request_is_told_with_both_names() {
+        let clashes = judge((HttpMethod::Get, "/v1/me"), (HttpMethod::Get, "/v1/me"));
+        assert_eq!(clashes, ["users and transactions both answer GET /v1/me"]);
+        let clashes = judge((HttpMethod::Get, "/a/{x}"), (HttpMethod::Post, "/a/{y}"));
         assert!(
-            error.contains("users and transactions both answer GET /v1/me"),
-            "{error}"
+            clashes[0].starts_with("transactions cannot answer /a/{y}: "),
+            "{clashes:?}"
         );
-        let error = judge(
-            (one, HttpMethod::Get, "/a/{x}"),
-            (one, HttpMethod::Post, "/a/{y}"),
-        );
-        assert!(error.expect_err("a clash").contains("transactions: /a/{y}"));
     }
 
     #[test]
-    fn neighbours_and_other_listeners_are_fine() {
-        let (one, two) = ("127.0.0.1:1", "127.0.0.1:2");
-        for (a, b) in [
-            (
-                (one, HttpMethod::Get, "/v1/me"),
-                (two, HttpMethod::Get, "/v1/me"),
-            ),
-            (
-                (one, HttpMethod::Get, "/v1/me"),
-                (one, HttpMethod::Patch, "/v1/me"),
-            ),
-            (
-                (one, HttpMethod::Get, "/v1/{x}"),
-                (one, HttpMethod::Get, "/v1/me"),
-            ),
+    fn neighbours_are_fine() {
+        for (first, second) in [
+            ((HttpMethod::Get, "/v1/me"), (HttpMethod::Patch, "/v1/me")),
+            ((HttpMethod::Get, "/v1/{x}"), (HttpMethod::Get, "/v1/me")),
+            ((HttpMethod::Get, "/v1/{x}"), (HttpMethod::Get, "/v1/{x}/y")),
         ] {
-            assert_eq!(judge(a, b), Ok(()));
+            assert_eq!(judge(first, second), [""; 0]);
         }
     }
 }

@@ -57,7 +57,7 @@ async fn readyz(State(watch): State<Watch>) -> Response {
     let asked = watch
         .databases
         .iter()
-        .map(|database| async { (database.apps.join(", "), pg::answers(&database.pool).await) });
+        .map(|database| async { (database.names(), pg::answers(&database.pool).await) });
     let databases: BTreeMap<String, bool> =
         futures::future::join_all(asked).await.into_iter().collect();
     let ready = databases.values().all(|answers| *answers);
@@ -75,7 +75,7 @@ async fn readyz(State(watch): State<Watch>) -> Response {
 
 async fn gathered(State(watch): State<Watch>) -> Response {
     for database in watch.databases.iter() {
-        watch.metrics.pool(&database.apps.join(","), &database.pool);
+        watch.metrics.pool(&database.names(), &database.pool);
     }
     match watch.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),

@@ -1,10 +1,11 @@
 //! From a configuration to a running process, and back.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,11 +13,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{AppConfig, Config};
+use crate::assemble::{assemble, merge};
+use crate::config::{Config, Mistakes};
 use crate::databases::Databases;
 use crate::metrics::Metrics;
 use crate::relays::Relays;
-use crate::{Clock, Host, jobs, listener, overlap, private};
+use crate::{Clock, jobs, listener, private};
 
 /// How long requests and events under way are given when it stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -45,18 +47,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What can be wrong with apps that share a listener; without a database.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    ensure!(
-        !config.apps.is_empty(),
-        "there is no app to run: `apps` is empty"
-    );
-    let documents: Vec<_> = config
-        .apps
-        .iter()
-        .map(|app| (app.settled.bind, app.entry.name, (app.entry.openapi)()))
-        .collect();
-    overlap::check(&documents)
+/// Does all of a run that needs neither a database nor a port: the apps are built, and those that
+/// share a listener must not want the same requests. Tells what would run.
+pub async fn check(config: Config) -> Result<String, Mistakes> {
+    let summary = config.summary();
+    let databases = Databases::open(&config);
+    assemble(config, &databases, &Clock::system(), &Metrics::new()).await?;
+    Ok(summary)
 }
 
 /// A process at work.
@@ -88,69 +85,49 @@ impl Started {
     }
 }
 
-/// A listener, and what answers on it.
-struct Door {
-    configured: SocketAddr,
-    socket: TcpListener,
-    apps: Vec<&'static str>,
-    router: Router,
-}
-
 /// Starts everything, or says what keeps it from starting.
 pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Started> {
-    check(&config)?;
+    let private_bind = config.private_bind;
     let databases = Databases::open(&config);
-    databases.ready(&config).await?;
-    // Ports before work: a taken one is told before anything has begun.
-    let private = bind(config.private_bind, "the private port").await?;
-    let mut doors = open(&config.apps).await?;
-
     let metrics = Metrics::new();
+    let assembled = assemble(config, &databases, &clock, &metrics).await?;
+    databases.ready().await?;
+    // Ports before work: a taken one is told before anything has begun.
+    let private = bind(private_bind, "the private port").await?;
+    let mut sockets: BTreeMap<SocketAddr, TcpListener> = BTreeMap::new();
+    for app in &assembled {
+        if let Entry::Vacant(entry) = sockets.entry(app.bind) {
+            entry.insert(bind(app.bind, app.name).await?);
+        }
+    }
+
     let stop = CancellationToken::new();
     let work = TaskTracker::new();
+    let mut apps = BTreeMap::new();
     let mut documents = BTreeMap::new();
-    let mut private_routes = Router::new();
+    let mut routers: BTreeMap<SocketAddr, Vec<Router>> = BTreeMap::new();
+    let mut private_routers = Vec::new();
     let mut relays = Relays::default();
-    for AppConfig { entry, settled } in config.apps {
-        let pool = databases.pool(&settled.database).clone();
-        let host = Host {
-            pool: pool.clone(),
-            keys: config.keys.clone(),
-            clock: clock.clone(),
-            cursor_key: config.cursor_key.clone(),
-            metrics: metrics.clone(),
-        };
-        let parts = (settled.build)(host)
-            .await
-            .with_context(|| format!("building {}", entry.name))?;
-        let door = doors
-            .iter_mut()
-            .find(|door| door.configured == settled.bind);
-        door.expect("each bind was opened above")
-            .admit(entry.name, parts.routes);
-        private_routes = private_routes.merge(parts.private);
-        documents.insert(entry.name, (entry.openapi)());
-        relays.add(pool, parts.outbox, parts.consumers);
-        for job in parts.jobs {
-            work.spawn(jobs::repeat(entry.name, job, metrics.clone(), stop.clone()));
+    for app in assembled {
+        apps.insert(app.name, sockets[&app.bind].local_addr()?);
+        documents.insert(app.name, app.document);
+        routers.entry(app.bind).or_default().push(app.parts.routes);
+        private_routers.push(app.parts.private);
+        relays.add(app.pool, app.parts.outbox, app.parts.consumers);
+        for job in app.parts.jobs {
+            work.spawn(jobs::repeat(app.name, job, metrics.clone(), stop.clone()));
         }
     }
     relays.start(&metrics, &work, &stop);
-
-    let mut apps = BTreeMap::new();
-    for door in doors {
-        let address = door.socket.local_addr()?;
-        apps.extend(door.apps.into_iter().map(|name| (name, address)));
-        work.spawn(listener::serve(door.socket, door.router, stop.clone()));
+    for (address, socket) in sockets {
+        let router = merge(routers.remove(&address).unwrap_or_default());
+        work.spawn(listener::serve(socket, router, stop.clone()));
     }
     let address = private.local_addr()?;
-    let router = private::routes(databases.clone(), documents, metrics, stop.clone());
+    let watched = private::routes(databases.clone(), documents, metrics, stop.clone());
+    let watched = watched.merge(merge(private_routers));
     // Its own token is never cancelled: it is there to be asked until the very end.
-    let watch = listener::serve(
-        private,
-        router.merge(private_routes),
-        CancellationToken::new(),
-    );
+    let watch = listener::serve(private, watched, CancellationToken::new());
     Ok(Started {
         apps,
         private: address,
@@ -159,36 +136,6 @@ pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Starte
         watch: tokio::spawn(watch),
         databases,
     })
-}
-
-/// Opens a listener for each address that apps name.
-async fn open(apps: &[AppConfig]) -> anyhow::Result<Vec<Door>> {
-    let mut doors: Vec<Door> = Vec::new();
-    for app in apps {
-        let bind_to = app.settled.bind;
-        if !doors.iter().any(|door| door.configured == bind_to) {
-            doors.push(Door {
-                configured: bind_to,
-                socket: bind(bind_to, app.entry.name).await?,
-                apps: Vec::new(),
-                router: Router::new(),
-            });
-        }
-    }
-    Ok(doors)
-}
-
-impl Door {
-    fn admit(&mut self, name: &'static str, routes: Router) {
-        let others = std::mem::take(&mut self.router);
-        // A listener has one answer to "nothing here", and axum takes no two.
-        self.router = if self.apps.is_empty() {
-            routes
-        } else {
-            others.merge(routes.reset_fallback())
-        };
-        self.apps.push(name);
-    }
 }
 
 async fn bind(address: SocketAddr, who: &str) -> anyhow::Result<TcpListener> {

@@ -19,7 +19,7 @@ pub struct Settings {
     pub lock_timeout: Duration,
     /// Whether PgBouncer stands in between in transaction mode. The two timeouts above are then
     /// not sent (it refuses them as startup options): give them to the role
-    /// (`alter role … set statement_timeout = '5s'`). PgBouncer needs `max_prepared_statements`.
+    /// (`alter role … set statement_timeout = '5s'`). PgBouncer needs `max_prepared_statements` (1.21).
     pub pgbouncer: bool,
 }
 

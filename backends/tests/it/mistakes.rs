@@ -107,6 +107,20 @@ async fn an_apps_own_settings_are_checked_as_closely() {
 }
 
 #[tokio::test]
+async fn what_an_app_makes_of_its_settings_is_told_at_its_place() {
+    let stage = Stage::new().await;
+    stage.write("token.pem", "no key at all");
+    for verb in [&["check"][..], &["run"]] {
+        let output = stage.verb(verb);
+        assert_eq!(output.status.code(), Some(2), "{verb:?}");
+        let told = String::from_utf8_lossy(&output.stderr);
+        let expected = "error: users cannot be built: reading `token_key`";
+        assert!(told.starts_with(expected), "{told}");
+        assert!(told.contains("\n  --> backend.yaml:5:3\n"), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_good_one_is_said_to_be_good() {
     let stage = Stage::new().await;
     let output = stage.verb(&["check"]);

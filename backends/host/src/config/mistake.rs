@@ -8,11 +8,34 @@ use serde_saphyr::{Error, Location};
 /// One mistake.
 #[derive(Debug, Clone)]
 pub struct Mistake {
-    file: PathBuf,
-    /// Line and column, from 1; none for a mistake of the file as a whole.
-    at: Option<(u64, u64)>,
+    place: Place,
     message: String,
     hint: Option<String>,
+}
+
+/// Where something stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    file: PathBuf,
+    /// Line and column, from 1; none for the file as a whole.
+    at: Option<(u64, u64)>,
+}
+
+impl Place {
+    pub(crate) fn file(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            at: None,
+        }
+    }
+
+    pub(super) fn of(file: &Path, at: Location) -> Self {
+        let known = at != Location::UNKNOWN;
+        Self {
+            at: known.then(|| (at.line(), at.column())),
+            ..Self::file(file)
+        }
+    }
 }
 
 /// All that were found, in the order of the file. The program ends with exit code 2.
@@ -20,42 +43,33 @@ pub struct Mistake {
 pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    pub(super) fn one(mistake: Mistake) -> Self {
+    pub(crate) fn one(mistake: Mistake) -> Self {
         Self(vec![mistake])
     }
 
-    pub(super) fn of(mut mistakes: Vec<Mistake>) -> Self {
-        mistakes.sort_by_key(|mistake| mistake.at);
+    pub(crate) fn of(mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by(|a, b| a.place.cmp(&b.place));
         Self(mistakes)
     }
 }
 
 impl Mistake {
-    pub(super) fn in_file(file: &Path, message: impl Into<String>) -> Self {
+    pub(crate) fn new(place: Place, message: impl Into<String>) -> Self {
         Self {
-            file: file.to_owned(),
-            at: None,
+            place,
             message: message.into(),
             hint: None,
         }
     }
 
-    pub(super) fn at(file: &Path, at: Location, message: impl Into<String>) -> Self {
-        let known = at != Location::UNKNOWN;
-        Self {
-            at: known.then(|| (at.line(), at.column())),
-            ..Self::in_file(file, message)
-        }
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
     pub(super) fn of_yaml(file: &Path, error: &Error) -> Self {
         let location = error.location().unwrap_or(Location::UNKNOWN);
-        let say = |message: String| Self::at(file, location, message);
+        let say = |message: String| Self::new(Place::of(file, location), message);
         match error.without_snippet() {
             Error::SerdeUnknownField {
                 field, expected, ..
@@ -124,8 +138,8 @@ fn distance(a: &str, b: &str) -> usize {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "error: {}", self.message)?;
-        write!(f, "  --> {}", self.file.display())?;
-        if let Some((line, column)) = self.at {
+        write!(f, "  --> {}", self.place.file.display())?;
+        if let Some((line, column)) = self.place.at {
             write!(f, ":{line}:{column}")?;
         }
         if let Some(hint) = &self.hint {

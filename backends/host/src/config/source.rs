@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny};
 use serde_saphyr::Location;
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, Place};
 use super::pick::At;
 use crate::secret::relative_to;
 
@@ -22,7 +22,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub(super) fn open(path: &Path) -> Result<Self, Mistake> {
-        let mistake = |message: String| Mistake::in_file(path, message);
+        let mistake = |message: String| Mistake::new(Place::file(path), message);
         let length = std::fs::metadata(path)
             .map_err(|error| {
                 mistake(format!("the configuration cannot be read: {error}"))
@@ -61,11 +61,13 @@ impl Source {
         .map_err(|error| Mistake::of_yaml(&self.path, &error))
     }
 
-    pub(super) fn mistake(&self, at: Location, message: impl Into<String>) -> Mistake {
-        Mistake::at(&self.path, at, message)
+    /// A place in this file.
+    pub(super) fn place(&self, at: Location) -> Place {
+        Place::of(&self.path, at)
     }
 
-    pub(super) fn mistake_in_file(&self, message: impl Into<String>) -> Mistake {
-        Mistake::in_file(&self.path, message)
+    /// This file as a whole.
+    pub(super) fn file(&self) -> Place {
+        Place::file(&self.path)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use events::{Envelope, Event};
@@ -12,7 +13,7 @@ use sqlx::postgres::PgPool;
 use uuid::Uuid;
 
 use super::Call;
-use crate::config::{AppConfig, Config, Settled};
+use crate::config::{AppConfig, Config, Place, Settled};
 use crate::run::{Started, start};
 use crate::{App, Clock, Entry, Key};
 
@@ -59,6 +60,7 @@ impl<A: App> Running<A> {
             pool: pg::Settings::default(),
             apps: vec![AppConfig {
                 entry: Entry::of::<A>(),
+                place: Place::file(Path::new("the test's settings")),
                 settled: Settled {
                     build: Box::new(move |host| {
                         Box::pin(async move {
