@@ -84,6 +84,8 @@ fn what_has_no_route_is_refused_by_its_kind() {
     for (request, expected) in [
         ("GET /v1/nothing", "404 not_found "),
         ("GET /v1/me", "404 not_found "),
+        // Security case 16: no prefix is ever cut off, so this is a path like any other.
+        ("GET /v1/rates../me", "404 not_found "),
         ("DELETE /v1/rates", "405 method_not_allowed GET, HEAD"),
         ("TRACE /v1/rates", "405 method_not_allowed GET, HEAD"),
         ("CONNECT /v1/rates", "405 method_not_allowed GET, HEAD"),

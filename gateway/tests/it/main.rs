@@ -23,3 +23,4 @@ mod stage;
 mod stop;
 mod tls;
 mod upgrade;
+mod verbs;
