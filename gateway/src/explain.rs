@@ -197,7 +197,7 @@ fn way(plan: &Plan, located: &Located, head: &RawHead<'_>, caller: Option<Arc<Pr
                 None => "lets through".into(),
             },
             Stage::Limit => "counts, not asked here".into(),
-            Stage::Shape => "asked when the request is there".into(),
+            Stage::Shape => "runs on the request itself".into(),
         },
     };
     Way {

@@ -3,49 +3,70 @@
 //! The modules stand in reading order. First the route table, from the file to what decides; then
 //! a request's way, from the socket to the access record.
 
-// The route table: as written, as run, and what is wrong with it.
+// The route table as it is written: types, positions, units.
 pub mod table;
 
+// The same as it is run: resolved, compiled, immutable.
 pub mod plan;
 
+// What is wrong with it, and where.
 pub mod finding;
 
+// What its plugins are lent.
 pub mod env;
 
+// How an edit is taken while requests are under way.
 pub mod reload;
 
-// What operators ask: is it good, what becomes of this request, what can be written.
+// What operators ask of it: is it good?
 pub mod check;
 
+// What becomes of this request, and why?
 pub mod explain;
 
+// What can be written in it?
 pub mod schema;
 
-// A request's way.
+// The edge as a whole: started, told of a new table, drained.
 pub mod run;
 
+// A request's way begins at a socket.
 pub mod listener;
 
+// Each step of the way, top to bottom.
 pub mod proxy;
 
+// What is not plain HTTP goes no further.
 pub mod framing;
 
+// Which route, and may they?
 pub mod decide;
+
+// The one spelling of a path.
 pub mod path;
+
+// Host, path and method to a route.
 pub mod router;
 
+// What the upstream gets: identity sealed in, the client's own taken out.
 pub mod forward;
 
+// Answers that are kept.
 pub mod cache;
 
+// Which address, and does it live?
 pub mod upstream;
 
+// Answers of our own.
 pub mod reply;
 
+// What is written down of each request.
 pub mod access_log;
 
+// What is counted.
 pub mod metrics;
 
+// Where operators and Kubernetes ask.
 pub mod management;
 
 #[cfg(test)]

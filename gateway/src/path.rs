@@ -226,6 +226,23 @@ mod tests {
         );
     }
 
+    proptest::proptest! {
+        /// No reader that decodes once sees another path than the one that was judged.
+        #[test]
+        fn a_canonical_path_has_one_reading(raw in "/([a-c./%;\\\\é]|%[0-9a-fA-F]{2}){0,12}") {
+            if let Ok(path) = canonical(&raw) {
+                proptest::prop_assert_eq!(canonical(&path), Ok(Cow::Borrowed(&*path)));
+                for segment in path.split('/').skip(1).filter(|_| path.len() > 1) {
+                    let decoded = decode(segment.as_bytes()).expect("triplets are whole");
+                    let text = std::str::from_utf8(&decoded).expect("UTF-8");
+                    proptest::prop_assert!(!matches!(text, "" | "." | ".."));
+                    proptest::prop_assert!(!text.contains(['/', '\\', ';', '\0']));
+                    proptest::prop_assert_eq!(encode(&decoded), segment);
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_canonical_stays_as_it_is() {
         for raw in ["/%61dmin", "/caf%c3%a9/%7e", "/a%20b/%40", "/v1/100%25"] {

@@ -39,11 +39,32 @@ pub(super) fn compile(
         .cloned()
         .collect();
     let mut links = source.links("auth", "auth", &proofs, &names.links.auth, part);
+    refuse_rivals(source, part, &links);
     links.extend(allow(source, part, written, public));
     links.extend(limits(source, part, written, names, public));
     Access {
         authenticated: !public,
         links,
+    }
+}
+
+/// A way refuses every credential of its form that is not good, so two ways for one form would
+/// refuse each other's.
+fn refuse_rivals(source: &mut Source<'_>, part: &Part<'_>, ways: &[Link]) {
+    for (index, way) in ways.iter().enumerate() {
+        let kind = way.plugin.name();
+        let rival = ways[..index]
+            .iter()
+            .find(|other| other.plugin.name() == kind);
+        if let Some(rival) = rival {
+            let (one, other) = (&rival.name, &way.name);
+            let message =
+                format!("takes `{one}` or `{other}`, and each refuses the other's tokens");
+            let finding = part.error("auth.rivals", &["auth"], message);
+            source
+                .findings
+                .push(finding.hint(format!("at most one way of the kind `{kind}`")));
+        }
     }
 }
 

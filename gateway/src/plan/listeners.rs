@@ -3,8 +3,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use plugin_sdk::Period;
-
 use super::source::Source;
 use super::{Listener, Network, TlsFiles};
 use crate::listener::certified;
@@ -82,19 +80,24 @@ fn one(
             None
         }
     };
-    let period = |period: Option<Period>, default| period.map_or(default, |period| period.0);
     let number = |number: Option<NonZeroUsize>, default| number.map_or(default, NonZeroUsize::get);
+    let trusted_proxies = networks(source, part, &written.trusted_proxies);
+    let mut time = |period, default, key: &str| source.positive(period, default, part, &[key]);
     Some(Listener {
         bind: written.bind,
         tls,
         h2: protocols.contains(&Protocol::H2),
-        trusted_proxies: networks(source, part, &written.trusted_proxies),
+        trusted_proxies,
         max_connections: number(written.max_connections, MAX_CONNECTIONS),
         max_connections_per_ip: number(written.max_connections_per_ip, MAX_CONNECTIONS_PER_IP),
-        handshake_timeout: period(written.handshake_timeout, HANDSHAKE_TIMEOUT),
-        header_timeout: period(written.header_timeout, HEADER_TIMEOUT),
-        idle_timeout: period(written.idle_timeout, IDLE_TIMEOUT),
-        stall_timeout: period(written.stall_timeout, STALL_TIMEOUT),
+        handshake_timeout: time(
+            written.handshake_timeout,
+            HANDSHAKE_TIMEOUT,
+            "handshake_timeout",
+        ),
+        header_timeout: time(written.header_timeout, HEADER_TIMEOUT, "header_timeout"),
+        idle_timeout: time(written.idle_timeout, IDLE_TIMEOUT, "idle_timeout"),
+        stall_timeout: time(written.stall_timeout, STALL_TIMEOUT, "stall_timeout"),
         max_header,
     })
 }

@@ -1,13 +1,15 @@
 use std::fs::File;
 use std::io::Read;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use plugin_sdk::{Chain, Env, Registry};
 use sha2::{Digest, Sha256};
 
 use super::routes::Names;
 use super::source::Source;
-use super::{Plan, caches, cases, identity, listeners, plugins, routes, upstreams};
+use super::{Plan, caches, cases, identity, listeners, plugins, routes, shape, upstreams};
 use crate::finding::{Finding, Findings, Place};
 use crate::table::document::Document;
 use crate::table::{Defaults, Reference, Size, suggest};
@@ -16,7 +18,11 @@ use crate::table::{Defaults, Reference, Size, suggest};
 const MAX_BYTES: u64 = 4 << 20;
 /// Of a file that the table names, only this much counts, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEADER: Size = Size(32 << 10);
+/// Browsers need some; of all streams of one HTTP/2 connection no more is kept.
+const HEADER_BOUNDS: RangeInclusive<Size> = Size(1 << 10)..=Size(64 << 10);
+const CONNECT_RETRIES: u32 = 1;
 
 /// The top-level keys.
 const KEYS: [&str; 13] = [
@@ -114,8 +120,8 @@ fn compile(source: &mut Source<'_>) -> Option<Plan> {
             .unwrap_or_default(),
         None => Defaults::default(),
     };
-    let max_header = defaults.max_header.unwrap_or(MAX_HEADER).0;
-    let listeners = listeners::compile(source, usize::try_from(max_header).unwrap_or(usize::MAX));
+    let max_header = max_header(source, &defaults);
+    let listeners = listeners::compile(source, max_header);
     let management = listeners::management(source);
     let identity = identity::compile(source);
     let upstreams = upstreams::compile(source);
@@ -129,7 +135,14 @@ fn compile(source: &mut Source<'_>) -> Option<Plan> {
         &links.plugins,
         &part,
     );
+    let timeout = source.positive(defaults.timeout, TIMEOUT, &part, &["timeout"]);
+    let connect_retries = match &defaults.retries {
+        Some(retries) => shape::retries(source, &part, retries),
+        None => CONNECT_RETRIES,
+    };
     let names = Names {
+        timeout,
+        connect_retries,
         upstreams,
         caches,
         links,
@@ -157,6 +170,21 @@ fn compile(source: &mut Source<'_>) -> Option<Plan> {
     })();
     cases::run(source, plan.as_ref());
     plan
+}
+
+fn max_header(source: &mut Source<'_>, defaults: &Defaults) -> usize {
+    let size = defaults.max_header.unwrap_or(MAX_HEADER);
+    if !HEADER_BOUNDS.contains(&size) {
+        let message = format!("takes heads of up to {size}");
+        let finding = source
+            .part("defaults")
+            .error("max_header", &["max_header"], message);
+        let (least, most) = (HEADER_BOUNDS.start(), HEADER_BOUNDS.end());
+        source
+            .findings
+            .push(finding.hint(format!("between `{least}` and `{most}`")));
+    }
+    usize::try_from(size.0).unwrap_or(usize::MAX)
 }
 
 fn refuse_unknown_keys(source: &mut Source<'_>) {

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::time::Duration;
 
 use plugin_sdk::{Chain, Link};
 
@@ -9,8 +8,6 @@ use super::{Route, access, rule, shape};
 use crate::router::Match;
 use crate::table;
 use crate::table::read::Part;
-
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A route as far as it could be compiled.
 pub(super) struct Draft<'a> {
@@ -62,19 +59,18 @@ fn compile(
     links.extend(validate);
     links.extend(extra_plugins(source, part, &written, names));
     let cache = cache(source, part, &written, names);
-    let timeout = written.timeout.or(names.defaults.timeout);
+    let timeout = source.positive(written.timeout, names.timeout, part, &["timeout"]);
     let max_body = shape::max_body(source, part, &written, &names.defaults);
-    let retries = shape::retries(
-        source,
-        part,
-        written.retries.or(names.defaults.retries.clone()),
-    );
+    let retries = match &written.retries {
+        Some(retries) => shape::retries(source, part, retries),
+        None => names.connect_retries,
+    };
     Some(Route {
         id: id?,
         upstream: upstream?,
         chain: Chain::new(links),
         authenticated: access.authenticated,
-        timeout: timeout.map_or(TIMEOUT, |period| period.0),
+        timeout,
         max_body,
         connect_retries: retries,
         cache,

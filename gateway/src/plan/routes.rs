@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use plugin_sdk::Link;
 
@@ -17,6 +18,8 @@ pub(super) struct Names {
     pub(super) caches: BTreeMap<String, Arc<CachePolicy>>,
     pub(super) links: Links,
     pub(super) defaults: table::Defaults,
+    pub(super) timeout: Duration,
+    pub(super) connect_retries: u32,
     pub(super) default_links: Vec<Link>,
 }
 

@@ -69,11 +69,10 @@ pub(super) fn max_body(
 }
 
 /// How many more attempts follow when no connection could be made.
-pub(super) fn retries(source: &mut Source<'_>, part: &Part<'_>, retries: Option<Retries>) -> u32 {
-    let on = match retries {
-        None => return 1,
-        Some(Retries::None) => return 0,
-        Some(Retries::On(on)) => on,
+pub(super) fn retries(source: &mut Source<'_>, part: &Part<'_>, written: &Retries) -> u32 {
+    let on = match written {
+        Retries::None => return 0,
+        Retries::On(on) => on,
     };
     if on.on.is_empty() || on.attempts == 0 {
         let finding = part.error(

@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use plugin_sdk::{Env, Link, Registry};
+use plugin_sdk::{Env, Link, Period, Registry};
 
 use crate::finding::{Finding, Findings};
 use crate::table::document::Document;
@@ -130,8 +131,37 @@ impl<'a> Source<'a> {
         links
     }
 
+    /// A length of time that must be one: zero reads like "at once" to one and "never" to another.
+    pub(super) fn positive(
+        &mut self,
+        period: Option<Period>,
+        default: Duration,
+        part: &Part<'_>,
+        at: &[&str],
+    ) -> Duration {
+        let Some(period) = period else {
+            return default;
+        };
+        if period.0.is_zero() {
+            let finding = part.error("zero", at, format!("gives `{}` no time", at.join(".")));
+            let hint = format!("write `{}` or leave the key out", Period(default));
+            self.findings.push(finding.hint(hint));
+        }
+        period.0
+    }
+
     /// A file that the plan depends on, under the table's folder. `false` when it is not there.
     pub(super) fn file(&mut self, path: &str, part: &Part<'_>, at: &[&str]) -> bool {
+        if path.contains("-----BEGIN") {
+            let finding = part.error(
+                "literal",
+                at,
+                "holds a key itself where its file should be named",
+            );
+            self.findings
+                .push(finding.hint("secrets don't stand in the table"));
+            return false;
+        }
         let full = self.env.path(path);
         let fault = match std::fs::metadata(&full) {
             Ok(metadata) if metadata.is_file() => None,

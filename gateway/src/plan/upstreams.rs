@@ -22,9 +22,12 @@ pub(super) fn compile(source: &mut Source<'_>) -> BTreeMap<Arc<str>, Arc<Upstrea
         let upstream = Upstream {
             name: name.clone(),
             targets: targets(source, &part, &written.targets),
-            connect_timeout: written
-                .connect_timeout
-                .map_or(CONNECT_TIMEOUT, |period| period.0),
+            connect_timeout: source.positive(
+                written.connect_timeout,
+                CONNECT_TIMEOUT,
+                &part,
+                &["connect_timeout"],
+            ),
             health: written
                 .health
                 .map(|health| one_health(source, &part, health)),
@@ -91,11 +94,7 @@ fn one_health(source: &mut Source<'_>, part: &Part<'_>, written: table::Health) 
         );
         source.findings.push(finding.hint("write it as `/readyz`"));
     }
-    let every = written.every.map_or(HEALTH_EVERY, |period| period.0);
-    if every.is_zero() {
-        let finding = part.error("health", &["health", "every"], "is asked without a pause");
-        source.findings.push(finding.hint("write `every: 2s`"));
-    }
+    let every = source.positive(written.every, HEALTH_EVERY, part, &["health", "every"]);
     Health {
         path: written.path,
         every,

@@ -14,7 +14,7 @@ fn router(rules: &[(&str, &str)]) -> Router<String> {
     let rules = rules.iter().map(|(method, path)| {
         let method: Method = method.parse().expect("a method");
         (
-            rule(None, &[method.clone()], path),
+            rule(None, std::slice::from_ref(&method), path),
             format!("{method} {path}"),
         )
     });

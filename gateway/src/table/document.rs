@@ -1,5 +1,7 @@
 //! A YAML document with the position of every key and value.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,18 +105,20 @@ impl Document {
     }
 
     fn find_duplicates(&self, node: &Node, findings: &mut Findings) {
-        for (index, (key, value)) in node.entries().iter().enumerate() {
-            let first = node.entries()[..index]
-                .iter()
-                .find(|(other, _)| other.value == key.value);
-            if let Some((first, _)) = first {
-                let message = format!(
-                    "`{}` stands there twice, first on line {}",
-                    key.value,
-                    first.referenced.line()
-                );
-                let place = self.at(key.referenced);
-                findings.push(Finding::error("yaml.key.duplicate", place, message));
+        let mut seen: HashMap<&str, u64> = HashMap::new();
+        for (key, value) in node.entries() {
+            let line = key.referenced.line();
+            match seen.entry(&key.value) {
+                Entry::Vacant(entry) => {
+                    entry.insert(line);
+                }
+                Entry::Occupied(first) => {
+                    let first = first.get();
+                    let message =
+                        format!("`{}` stands there twice, first on line {first}", key.value);
+                    let place = self.at(key.referenced);
+                    findings.push(Finding::error("yaml.key.duplicate", place, message));
+                }
             }
             self.find_duplicates(value, findings);
         }

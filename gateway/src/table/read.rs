@@ -140,6 +140,11 @@ impl Part<'_> {
             ..self.clone()
         };
         let written = match here.json() {
+            Json::Number(_) if message.ends_with("expected a string") => {
+                return Some(
+                    "a bare number lacks its unit; if it is text, put it in quotes".into(),
+                );
+            }
             Json::Number(number) => number.to_string(),
             Json::String(text) => text,
             _ => return None,

@@ -237,3 +237,16 @@ fn weak_keys() {
     "#]]
     .assert_eq(&said(&folder, &path));
 }
+
+#[test]
+fn two_ways_that_refuse_each_other() {
+    let other = "auth:\n  staff: { jwt: { issuer: \"https://b\", audience: api, jwks: \"http://b/k\", algs: [EdDSA], stale_keys: 1h } }\n";
+    let table = GOOD
+        .replace("auth:\n", other)
+        .replace("auth: user", "auth: [user, staff]");
+    expect![[r#"
+        error[route.auth.rivals]: route "me.read" takes `user` or `staff`, and each refuses the other's tokens
+          --> routes.yaml:42:11      hint: at most one way of the kind `jwt`
+        routes.yaml: refused (1 error, 0 warnings)
+    "#]].assert_eq(&check(&table));
+}

@@ -150,7 +150,7 @@ fn units() {
         "rate: 5",
         expect![[r#"
             error[limit.value]: limit "login", `rate`: invalid type: integer `5`, expected a string
-              --> routes.yaml:17:27
+              --> routes.yaml:17:27      hint: a bare number lacks its unit; if it is text, put it in quotes
             routes.yaml: refused (1 error, 0 warnings)
         "#]],
     );

@@ -116,11 +116,46 @@ fn upstreams() {
         "9081\"] }",
         "9081\"], health: { path: readyz, every: 0s } }",
         expect![[r#"
-        error[upstream.health]: upstream "users" is asked on a path that is none
-          --> routes.yaml:7:64      hint: write it as `/readyz`
-        error[upstream.health]: upstream "users" is asked without a pause
-          --> routes.yaml:7:79      hint: write `every: 2s`
-        routes.yaml: refused (2 errors, 0 warnings)
+            error[upstream.health]: upstream "users" is asked on a path that is none
+              --> routes.yaml:7:64      hint: write it as `/readyz`
+            error[upstream.zero]: upstream "users" gives `health.every` no time
+              --> routes.yaml:7:79      hint: write `2s` or leave the key out
+            routes.yaml: refused (2 errors, 0 warnings)
+        "#]],
+    );
+}
+
+#[test]
+fn times_and_sizes() {
+    spoilt(
+        "defaults: {",
+        "defaults: { timeout: 0s, max_header: 1MiB, retries: { on: [], attempts: 1 },",
+        expect![[r#"
+            error[defaults.zero]: `defaults` gives `timeout` no time
+              --> routes.yaml:23:22      hint: write `5s` or leave the key out
+            error[defaults.max_header]: `defaults` takes heads of up to 1MiB
+              --> routes.yaml:23:38      hint: between `1KiB` and `64KiB`
+            error[defaults.retries]: `defaults` is sent again on no fault, or not once
+              --> routes.yaml:23:53      hint: write `retries: none`
+            routes.yaml: refused (3 errors, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "edge: {",
+        "edge: { header_timeout: 0s,",
+        expect![[r#"
+        error[listener.zero]: listener "edge" gives `header_timeout` no time
+          --> routes.yaml:3:27      hint: write `10s` or leave the key out
+        routes.yaml: refused (1 error, 0 warnings)
     "#]],
+    );
+    spoilt(
+        "cert: edge.pem",
+        "cert: \"-----BEGIN PRIVATE KEY-----\"",
+        expect![[r#"
+            error[listener.literal]: listener "edge" holds a key itself where its file should be named
+              --> routes.yaml:3:48      hint: secrets don't stand in the table
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
     );
 }
