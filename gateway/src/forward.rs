@@ -19,6 +19,20 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_IDENTITY: HeaderName = HeaderName::from_static(identity::HEADER);
 
+/// Names that are ours or the transport's to write, and that some server would also read from
+/// `X_Forwarded_For` or `Content_Length`.
+const NEVER_RESPELT: [&str; 9] = [
+    "authorization",
+    "content-length",
+    "content-type",
+    "forwarded",
+    "transfer-encoding",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+];
+
 /// Fields that concern one connection only (RFC 9110 §7.6.1), besides those that it nominates.
 const HOP_BY_HOP: [&str; 6] = [
     "connection",
@@ -30,7 +44,7 @@ const HOP_BY_HOP: [&str; 6] = [
 ];
 
 /// The names of the headers that a client has no say in: every spelling of an identity header
-/// (some servers read `X_User.Id` as `x-user-id`), and what only an HTTP/1 hop may say.
+/// (some servers read `X_User.Id` as `x-user-id`), and other spellings of what decides.
 ///
 /// The fields that the client's `Connection` nominates are among them: the next hop must not get
 /// them, so no plugin should judge them either.
@@ -48,7 +62,11 @@ pub fn foreign(headers: &HeaderMap, identity: &Identity) -> Vec<HeaderName> {
     };
     headers
         .keys()
-        .filter(|name| speaks_of_identity(name.as_str(), identity) || nominated(name))
+        .filter(|name| {
+            speaks_of_identity(name.as_str(), identity)
+                || is_respelt(name.as_str())
+                || nominated(name)
+        })
         .cloned()
         .collect()
 }
@@ -59,6 +77,12 @@ fn speaks_of_identity(name: &str, identity: &Identity) -> bool {
             .plain
             .iter()
             .any(|(plain, _)| same_spelling(name, plain.as_str()))
+}
+
+fn is_respelt(name: &str) -> bool {
+    NEVER_RESPELT
+        .iter()
+        .any(|ours| name != *ours && same_spelling(name, ours))
 }
 
 /// Whether some server may take one name for the other. Both are in lower case.

@@ -73,7 +73,7 @@ struct Open {
     address: SocketAddr,
     door: Arc<Door>,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 /// What one listener's connections share.
@@ -97,7 +97,8 @@ impl Listeners {
     }
 
     /// Makes the open listeners those of the plan: starts, stops, changes deadlines and caps, and
-    /// swaps certificates. Running it again changes nothing.
+    /// swaps certificates. Running it again changes nothing. One bound of a running listener stays
+    /// what it was at its start: the idle timeout of its HTTP/2 connections.
     ///
     /// The first one that fails ends it; what was done by then stays, and a certificate that can't
     /// be read leaves the old one in use.
@@ -109,8 +110,10 @@ impl Listeners {
             .map(|(name, _)| name.clone())
             .collect();
         for name in gone {
-            if let Some(one) = open.remove(&name) {
+            if let Some(mut one) = open.remove(&name) {
                 tracing::info!(listener = name, address = %one.address, "listener stops");
+                // Its port is free from here on: the next one may want it.
+                one.stop_accepting().await;
                 tokio::spawn(one.close());
             }
         }
@@ -175,7 +178,11 @@ impl Listeners {
             shared: self.shared.clone(),
         });
         door.report_expiry();
-        let accepting = tokio::spawn(accept::connections(door.clone(), socket, stopped));
+        let accepting = Some(tokio::spawn(accept::connections(
+            door.clone(),
+            socket,
+            stopped,
+        )));
         Ok(Open {
             address,
             door,
@@ -206,13 +213,20 @@ impl Open {
         Ok(())
     }
 
-    /// Ends when the last connection has.
-    async fn close(self) {
-        use pingora::apps::ServerApp as _;
+    /// Ends when the socket is closed. Connections go on.
+    async fn stop_accepting(&mut self) {
         self.stop.send_replace(true);
-        if self.accepting.await.is_err() {
+        if let Some(accepting) = self.accepting.take()
+            && accepting.await.is_err()
+        {
             tracing::error!(listener = self.door.name, "the accept loop panicked");
         }
+    }
+
+    /// Ends when the last connection has.
+    async fn close(mut self) {
+        use pingora::apps::ServerApp as _;
+        self.stop_accepting().await;
         self.door.proxy.cleanup().await;
         self.door.census.empty().await;
     }

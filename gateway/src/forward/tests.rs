@@ -55,17 +55,23 @@ fn every_spelling_of_an_identity_header_is_foreign() {
         ("x-client-id", "fine"),
         ("connection", "close, X-Nominated, x-client-id"),
         ("x-nominated", "hop"),
+        ("x_forwarded.for", "6.6.6.6"),
+        ("x-forwarded-for", "6.6.6.6"),
+        ("content_length", "7"),
+        ("content-length", "0"),
     ]);
     let mut foreign = foreign(&came, &identity());
     foreign.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     assert_eq!(
         foreign,
         [
+            "content_length",
             "x-client-id",
             "x-identity",
             "x-nominated",
             "x-user_roles",
             "x.user.id",
+            "x_forwarded.for",
             "x_user_id"
         ]
     );

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -237,4 +239,27 @@ async fn a_target_that_is_down_is_passed_over() {
     for _ in 0..20 {
         assert_eq!(stage.get("/", "").await.status, 200);
     }
+}
+
+#[tokio::test]
+async fn a_target_that_says_it_is_ill_is_not_asked() {
+    let well = Arc::new(AtomicBool::new(true));
+    let says = well.clone();
+    let origin = Origin::start(move |_| match says.load(Ordering::SeqCst) {
+        true => Answer::ok("well"),
+        false => Answer::ok("ill").status(500),
+    })
+    .await;
+    let stage = Stage::before(origin, "", OPEN).await;
+    let asked = "connect_timeout: 500ms, health: { path: /healthz, every: 100ms }";
+    let table = stage
+        .table("", OPEN)
+        .replace("connect_timeout: 500ms", asked);
+    stage.reload_table(&table).await;
+    let targets = "gateway_upstream_targets{upstream=\"origin\"}";
+    stage.metric_becomes(targets, 1.0).await;
+    well.store(false, Ordering::SeqCst);
+    stage.metric_becomes(targets, 0.0).await;
+    well.store(true, Ordering::SeqCst);
+    stage.metric_becomes(targets, 1.0).await;
 }

@@ -66,3 +66,15 @@ async fn a_listener_takes_new_bounds_without_closing() {
         .await;
     assert_eq!(stage.get("/", &long).await.status, 431);
 }
+
+#[tokio::test]
+async fn a_listener_is_started_anew_on_the_port_that_it_had() {
+    let stage = Stage::open(OPEN).await;
+    let bound = format!("plain: {{ bind: \"{}\"", stage.plain);
+    let table = stage
+        .table("", OPEN)
+        .replace("plain: { bind: \"127.0.0.1:0\"", &bound);
+    stage.reload_table(&table).await;
+    assert_eq!(stage.edge.addresses().await["plain"], stage.plain);
+    assert_eq!(stage.get("/", "").await.status, 200);
+}

@@ -123,3 +123,40 @@ async fn trap_20_two_edges_live_in_one_runtime() {
         "the other one serves on"
     );
 }
+
+const BROWSED: &str = "
+plugins:
+  cors: { builtin: cors, origins: ['https://app.test'], methods: [GET] }
+auth:
+  who: { test_who: {} }
+routes:
+  - { id: me, match: { method: GET, path: /me }, to: origin, auth: who, plugins: [cors] }
+";
+
+/// A browser that gets a 401 without these headers shows its user a network error.
+#[tokio::test]
+async fn our_own_refusals_meet_the_plugins_on_their_way_out() {
+    let stage = Stage::open(BROWSED).await;
+    let refused = stage.get("/me", "Origin: https://app.test\r\n").await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(
+        refused.headers["access-control-allow-origin"],
+        "https://app.test"
+    );
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_at_the_edge() {
+    let stage = Stage::open(BROWSED).await;
+    let mut wire = stage.connect().await;
+    let ask = "OPTIONS /me HTTP/1.1\r\nHost: a\r\nOrigin: https://app.test\r\n";
+    wire.send(format!("{ask}Access-Control-Request-Method: GET\r\n\r\n"))
+        .await;
+    let answer = wire.response().await;
+    assert_eq!(answer.status, 204);
+    assert_eq!(
+        answer.headers["access-control-allow-origin"],
+        "https://app.test"
+    );
+    assert!(stage.origin.is_unasked().await);
+}
