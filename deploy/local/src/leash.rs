@@ -47,7 +47,7 @@ pub struct Program<'a> {
     pub farewell: Farewell,
     /// Removed with everything in it once the program has ended.
     pub leftovers: Option<PathBuf>,
-    /// How long it may take to end before it is killed.
+    /// How long it may take to end before it is killed; whole seconds.
     pub grace: Duration,
 }
 
@@ -72,7 +72,13 @@ impl Program<'_> {
         };
         let mut command = Command::new("/bin/sh");
         command
-            .args(["-c", WATCHER, "leash", farewell])
+            .args([
+                "-c",
+                WATCHER,
+                "leash",
+                farewell,
+                &self.grace.as_secs().to_string(),
+            ])
             .arg(self.leftovers.as_deref().unwrap_or(Path::new("")))
             .args(&self.line)
             .envs(self.env)

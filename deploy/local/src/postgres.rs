@@ -283,3 +283,12 @@ impl Cluster {
         }
     }
 }
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Whoever wants to know how it ended calls `stop`. The watcher tidies up, unless it was
+        // killed itself.
+        let _ = self.leash.end();
+        let _ = fs::remove_dir_all(&self.sockets);
+    }
+}

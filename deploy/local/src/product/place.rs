@@ -151,13 +151,13 @@ impl Prepared {
             "{} is not there: run this from the clone's own directory",
             place.routes().display()
         );
-        let backend = binary("backend")?;
-        binary("gateway")?;
         fs::create_dir_all(place.var())
             .with_context(|| format!("make {}", place.var().display()))?;
         // The lock first: of two runs in one clone, the second should not speak of ports.
         place.lock()?;
         ports.ensure_free()?;
+        let backend = binary("backend")?;
+        binary("gateway")?;
         place.make_logs()?;
         secrets::ensure(&place.var().join("secrets"))?;
         certs::ensure(&place.certs())?;

@@ -1,5 +1,7 @@
 //! The local stack from outside: real servers, real files.
 
 mod inbox;
+mod leash;
 mod postgres;
+mod product;
 mod redis;
