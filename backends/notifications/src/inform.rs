@@ -17,11 +17,27 @@ pub(crate) fn consumers(pool: &PgPool, clock: &Clock) -> Vec<Consumer> {
     let (code_desk, known_desk) = (Desk::new(pool, clock), Desk::new(pool, clock));
     vec![
         Consumer::of(SEND_CODE, move |event: CodeIssued, envelope| {
-            let CodeIssued { to, code, purpose, expires_at } = event;
-            code_desk.clone().note(SEND_CODE, envelope, to, Content::Code { code, purpose, expires_at })
+            let CodeIssued {
+                to,
+                code,
+                purpose,
+                expires_at,
+            } = event;
+            code_desk.clone().note(
+                SEND_CODE,
+                envelope,
+                to,
+                Content::Code {
+                    code,
+                    purpose,
+                    expires_at,
+                },
+            )
         }),
         Consumer::of(TELL_KNOWN, move |event: AddressKnown, envelope| {
-            known_desk.clone().note(TELL_KNOWN, envelope, event.to, Content::AddressKnown)
+            known_desk
+                .clone()
+                .note(TELL_KNOWN, envelope, event.to, Content::AddressKnown)
         }),
     ]
 }
@@ -34,7 +50,10 @@ struct Desk {
 
 impl Desk {
     fn new(pool: &PgPool, clock: &Clock) -> Self {
-        Self { pool: pool.clone(), clock: clock.clone() }
+        Self {
+            pool: pool.clone(),
+            clock: clock.clone(),
+        }
     }
 
     async fn note(
@@ -46,7 +65,9 @@ impl Desk {
     ) -> anyhow::Result<()> {
         let mut tx = self.pool.begin().await?;
         if pg::inbox::once(&mut tx, SCHEMA, consumer, envelope.id).await? {
-            store::add(&mut tx, &to, &content, self.clock.now()).await.context("noting a message")?;
+            store::add(&mut tx, &to, &content, self.clock.now())
+                .await
+                .context("noting a message")?;
             tx.commit().await?;
         }
         Ok(())

@@ -28,7 +28,10 @@ impl Content {
     /// What operators call it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Code { purpose: Purpose::VerifyEmail, .. } => "verify_email",
+            Self::Code {
+                purpose: Purpose::VerifyEmail,
+                ..
+            } => "verify_email",
             Self::AddressKnown => "address_known",
         }
     }
@@ -75,7 +78,9 @@ impl Words {
     pub(crate) fn new(base_url: &str) -> Result<Self, BaseUrlError> {
         let url = Url::parse(base_url)?;
         if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
-            Ok(Self { base_url: url.as_str().trim_end_matches('/').to_owned() })
+            Ok(Self {
+                base_url: url.as_str().trim_end_matches('/').to_owned(),
+            })
         } else {
             Err(BaseUrlError::Insecure)
         }
@@ -84,13 +89,19 @@ impl Words {
     pub(crate) fn letter(&self, content: &Content) -> Letter {
         let base_url = &self.base_url;
         match content {
-            Content::Code { code, purpose: Purpose::VerifyEmail, expires_at } => {
+            Content::Code {
+                code,
+                purpose: Purpose::VerifyEmail,
+                expires_at,
+            } => {
                 let until = clock_time(*expires_at);
                 Letter::of(
                     "Your verification code",
                     &[
                         &format!("Your verification code is {code}"),
-                        &format!("It proves that this address is yours at {base_url} and is good until {until} UTC."),
+                        &format!(
+                            "It proves that this address is yours at {base_url} and is good until {until} UTC."
+                        ),
                         "If you did not ask for it, somebody mistyped their address: there is nothing to do.",
                     ],
                 )
@@ -98,7 +109,9 @@ impl Words {
             Content::AddressKnown => Letter::of(
                 "You already have an account",
                 &[
-                    &format!("Somebody, perhaps you, has just tried to register this address at {base_url}."),
+                    &format!(
+                        "Somebody, perhaps you, has just tried to register this address at {base_url}."
+                    ),
                     "It has an account already, so no new one was made: sign in with the password you chose then.",
                     "If it was not you, there is nothing to do.",
                 ],
@@ -110,12 +123,16 @@ impl Words {
 impl Letter {
     /// The same paragraphs as text and as HTML.
     fn of(subject: &'static str, paragraphs: &[&str]) -> Self {
-        let html: String =
-            paragraphs.iter().map(|paragraph| format!("<p>{}</p>\n", escaped(paragraph))).collect();
+        let html: String = paragraphs
+            .iter()
+            .map(|paragraph| format!("<p>{}</p>\n", escaped(paragraph)))
+            .collect();
         Self {
             subject,
             text: paragraphs.join("\n\n") + "\n",
-            html: format!("<!doctype html>\n<html lang=\"en\">\n<title>{subject}</title>\n{html}</html>\n"),
+            html: format!(
+                "<!doctype html>\n<html lang=\"en\">\n<title>{subject}</title>\n{html}</html>\n"
+            ),
         }
     }
 }
@@ -127,7 +144,10 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         // A scheme the URL standard does not know leaves addresses unread.
         Some(Host::Domain(name)) => {
-            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            name == "localhost"
+                || name
+                    .parse::<IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
         }
         None => false,
     }
@@ -135,11 +155,15 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 
 fn clock_time(at: OffsetDateTime) -> String {
     let hour_and_minute = format_description!("[hour]:[minute]");
-    at.to_offset(UtcOffset::UTC).format(hour_and_minute).expect("every time has an hour and a minute")
+    at.to_offset(UtcOffset::UTC)
+        .format(hour_and_minute)
+        .expect("every time has an hour and a minute")
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -177,7 +201,11 @@ mod tests {
             purpose: Purpose::VerifyEmail,
             expires_at: datetime!(2026-01-02 03:04 UTC),
         });
-        assert!(letter.html.contains("is &lt;img src=x&gt;&amp;</p>"), "{}", letter.html);
+        assert!(
+            letter.html.contains("is &lt;img src=x&gt;&amp;</p>"),
+            "{}",
+            letter.html
+        );
     }
 
     #[test]
@@ -188,10 +216,16 @@ mod tests {
             expires_at: datetime!(2026-01-02 03:04:05 UTC),
         };
         for (content, written) in [
-            (code, r#"{"kind":"code","code":"1","purpose":"verify_email","expires_at":"2026-01-02T03:04:05Z"}"#),
+            (
+                code,
+                r#"{"kind":"code","code":"1","purpose":"verify_email","expires_at":"2026-01-02T03:04:05Z"}"#,
+            ),
             (Content::AddressKnown, r#"{"kind":"address_known"}"#),
         ] {
-            assert_eq!(serde_json::to_string(&content).expect("plain data"), written);
+            assert_eq!(
+                serde_json::to_string(&content).expect("plain data"),
+                written
+            );
             assert!(serde_json::from_str::<Content>(written).expect("what we wrote") == content);
         }
     }

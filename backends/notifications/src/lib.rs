@@ -75,7 +75,10 @@ impl host::App for Notifications {
         let words = Words::new(&config.base_url).context("reading `base_url`")?;
         let post = Post::new(&config)?;
         let sender = Sender::new(pool.clone(), host.clock(), post, words, host.registry())?;
-        let app = Arc::new(App { pool: pool.clone(), cursors: Cursors::new(host.cursor_key()) });
+        let app = Arc::new(App {
+            pool: pool.clone(),
+            cursors: Cursors::new(host.cursor_key()),
+        });
         Ok(Parts {
             routes: web::guarded(Self::NAME, routes().with_state(app), host),
             consumers: inform::consumers(&pool, &host.clock()),

@@ -54,11 +54,20 @@ impl Sender {
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
         let outcomes = IntCounterVec::new(
-            Opts::new("notifications_attempts_total", "Attempts to send a message, by how they went"),
+            Opts::new(
+                "notifications_attempts_total",
+                "Attempts to send a message, by how they went",
+            ),
             &["outcome"],
         )?;
         registry.register(Box::new(outcomes.clone()))?;
-        Ok(Self { pool, clock, post, words, outcomes })
+        Ok(Self {
+            pool,
+            clock,
+            post,
+            words,
+            outcomes,
+        })
     }
 
     /// Sends what is due.
@@ -66,7 +75,10 @@ impl Sender {
         let given_up = store::give_up(&self.pool, self.clock.now(), MAX_ATTEMPTS).await?;
         if given_up > 0 {
             self.count(Outcome::Dead, given_up);
-            tracing::warn!(messages = given_up, "messages were given up: expired, or tried too often");
+            tracing::warn!(
+                messages = given_up,
+                "messages were given up: expired, or tried too often"
+            );
         }
         for _ in 0..BATCHES {
             let now = self.clock.now();
@@ -75,7 +87,10 @@ impl Sender {
                 return Ok(());
             }
             let sending = stream::iter(batch).map(|message| self.send(message));
-            let outcomes: Vec<_> = sending.buffer_unordered(CONNECTIONS as usize).collect().await;
+            let outcomes: Vec<_> = sending
+                .buffer_unordered(CONNECTIONS as usize)
+                .collect()
+                .await;
             for outcome in outcomes {
                 self.count(outcome?, 1);
             }
@@ -84,7 +99,12 @@ impl Sender {
     }
 
     async fn send(&self, message: Claimed) -> Result<Outcome, sqlx::Error> {
-        let Claimed { id, recipient, content, attempts } = message;
+        let Claimed {
+            id,
+            recipient,
+            content,
+            attempts,
+        } = message;
         let letter = self.words.letter(&content);
         match self.post.send(id, &recipient, letter).await {
             Ok(()) => {

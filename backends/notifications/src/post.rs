@@ -48,8 +48,12 @@ pub(crate) enum PostError {
 
 impl Post {
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
-        let from: Mailbox = config.from.parse().context("reading `from`: write `Name <address>`")?;
-        let url = Url::parse(&config.smtp).context("reading `smtp`: write smtps://host or smtp://host")?;
+        let from: Mailbox = config
+            .from
+            .parse()
+            .context("reading `from`: write `Name <address>`")?;
+        let url = Url::parse(&config.smtp)
+            .context("reading `smtp`: write smtps://host or smtp://host")?;
         let host = url.host_str().context("reading `smtp`: it names no host")?;
         ensure!(
             url.username().is_empty() && url.password().is_none(),
@@ -75,20 +79,30 @@ impl Post {
                     url.scheme() == "smtps" || !letter::is_loopback(&url),
                     "a password is not sent in clear: use smtps:// or another host"
                 );
-                transport =
-                    transport.credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
+                transport = transport
+                    .credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
             }
             (None, None) => {}
             _ => bail!("`smtp_user` and `smtp_password` go together"),
         }
-        Ok(Self { from, transport: transport.build() })
+        Ok(Self {
+            from,
+            transport: transport.build(),
+        })
     }
 
     /// Brings a letter to the mail server. `id` becomes its Message-ID: should a crash let it go out
     /// twice, the reader's program shows it once.
-    pub(crate) async fn send(&self, id: Uuid, to: &str, letter: letter::Letter) -> Result<(), PostError> {
+    pub(crate) async fn send(
+        &self,
+        id: Uuid,
+        to: &str,
+        letter: letter::Letter,
+    ) -> Result<(), PostError> {
         // Parsed, not pasted: an address with a line end in it is none, and cannot add a header.
-        let to: Address = to.parse().map_err(|_| PostError::Refused("no mail address".to_owned()))?;
+        let to: Address = to
+            .parse()
+            .map_err(|_| PostError::Refused("no mail address".to_owned()))?;
         let message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
@@ -100,7 +114,9 @@ impl Post {
         match tokio::time::timeout(SENT_WITHIN, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(judge(&error)),
-            Err(_) => Err(PostError::Later(format!("not taken within {SENT_WITHIN:?}"))),
+            Err(_) => Err(PostError::Later(format!(
+                "not taken within {SENT_WITHIN:?}"
+            ))),
         }
     }
 }
@@ -113,7 +129,9 @@ fn judge(error: &SmtpError) -> PostError {
             PostError::Refused(format!("the mail server answers {code}"))
         }
         Some(code) => PostError::Later(format!("the mail server answers {code}")),
-        None if error.is_timeout() => PostError::Later("the mail server does not answer".to_owned()),
+        None if error.is_timeout() => {
+            PostError::Later("the mail server does not answer".to_owned())
+        }
         None if error.is_tls() => PostError::Later("no TLS with the mail server".to_owned()),
         None => PostError::Later("no conversation with the mail server".to_owned()),
     }
@@ -153,7 +171,11 @@ mod tests {
             ("smtps://mail.example", true, ""),
             ("smtp://mail.example", true, ""),
             ("smtp://127.0.0.1:8026", true, "not sent in clear"),
-            ("smtp://ann:secret@mail.example", false, "belong in `smtp_user`"),
+            (
+                "smtp://ann:secret@mail.example",
+                false,
+                "belong in `smtp_user`",
+            ),
             ("http://mail.example", false, "neither smtps:// nor smtp://"),
             ("mail.example", false, "write smtps://host"),
         ] {
@@ -168,8 +190,14 @@ mod tests {
                 Ok(_) => assert_eq!(complaint, "", "{smtp} was taken"),
                 Err(error) => {
                     let error = format!("{error:#}");
-                    assert!(!complaint.is_empty() && error.contains(complaint), "{smtp}: {error}");
-                    assert!(!error.contains("hush") && !error.contains("secret"), "{error}");
+                    assert!(
+                        !complaint.is_empty() && error.contains(complaint),
+                        "{smtp}: {error}"
+                    );
+                    assert!(
+                        !error.contains("hush") && !error.contains("secret"),
+                        "{error}"
+                    );
                 }
             }
         }

@@ -56,7 +56,10 @@ mod tests {
         sweep(&database.pool, before).await.expect("swept");
         let sql = "select recipient from notifications.message
             union all select consumer from notifications.inbox order by 1";
-        let left: Vec<String> = sqlx::query_scalar(sql).fetch_all(&database.pool).await.expect("rows");
+        let left: Vec<String> = sqlx::query_scalar(sql)
+            .fetch_all(&database.pool)
+            .await
+            .expect("rows");
         assert_eq!(left, ["new", "new", "old but waiting"]);
     }
 }

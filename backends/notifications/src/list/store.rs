@@ -6,7 +6,11 @@ use uuid::Uuid;
 use super::{Notification, NotificationState, masked};
 
 /// The messages older than `before`, newest first: ids of version 7 are in the order of time.
-pub(super) async fn page(pool: &PgPool, before: Uuid, limit: i64) -> Result<Vec<Notification>, sqlx::Error> {
+pub(super) async fn page(
+    pool: &PgPool,
+    before: Uuid,
+    limit: i64,
+) -> Result<Vec<Notification>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
         select id, kind, recipient, state, attempts, created_at, sent_at

@@ -4,7 +4,10 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 /// Removes messages from before `before` that are sent or given up.
-pub(super) async fn forget_messages(pool: &PgPool, before: OffsetDateTime) -> Result<(), sqlx::Error> {
+pub(super) async fn forget_messages(
+    pool: &PgPool,
+    before: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
         delete from notifications.message
@@ -23,7 +26,10 @@ pub(super) async fn forget_messages(pool: &PgPool, before: OffsetDateTime) -> Re
 }
 
 /// Removes the notes about events that were handled before `before`.
-pub(super) async fn forget_events(pool: &PgPool, before: OffsetDateTime) -> Result<(), sqlx::Error> {
+pub(super) async fn forget_events(
+    pool: &PgPool,
+    before: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
         delete from notifications.inbox

@@ -5,7 +5,12 @@ use crate::stage::{Stage, code_for};
 #[tokio::test]
 async fn a_code_reaches_its_address_and_is_forgotten() {
     let stage = Stage::start().await;
-    stage.app.deliver(&code_for("ann@example.com")).await.1.expect("noted");
+    stage
+        .app
+        .deliver(&code_for("ann@example.com"))
+        .await
+        .1
+        .expect("noted");
     let mail = stage.mail_of(1).await;
     assert_eq!(mail[0].to, "ann@example.com");
     assert_eq!(mail[0].subject, "Your verification code");
@@ -17,14 +22,26 @@ async fn a_code_reaches_its_address_and_is_forgotten() {
 #[tokio::test]
 async fn a_redelivered_event_is_one_mail() {
     let stage = Stage::start().await;
-    let (envelope, first) = stage.app.deliver(&AddressKnown { to: "ann@example.com".to_owned() }).await;
+    let (envelope, first) = stage
+        .app
+        .deliver(&AddressKnown {
+            to: "ann@example.com".to_owned(),
+        })
+        .await;
     first.expect("noted");
     stage.mail_of(1).await;
-    let (one, other) =
-        tokio::join!(stage.app.redeliver(envelope.clone()), stage.app.redeliver(envelope));
+    let (one, other) = tokio::join!(
+        stage.app.redeliver(envelope.clone()),
+        stage.app.redeliver(envelope)
+    );
     one.and(other).expect("known already");
     // Whatever a second row would have made has left before this one's mail.
-    stage.app.deliver(&code_for("bob@example.com")).await.1.expect("noted");
+    stage
+        .app
+        .deliver(&code_for("bob@example.com"))
+        .await
+        .1
+        .expect("noted");
     let mail = stage.mail_of(2).await;
     let to: Vec<&str> = mail.iter().map(|mail| mail.to.as_str()).collect();
     assert_eq!(to, ["bob@example.com", "ann@example.com"]);
@@ -41,8 +58,17 @@ async fn an_address_cannot_add_headers_or_recipients() {
         "",
     ] {
         let stage = Stage::start().await;
-        stage.app.deliver(&code_for(hostile)).await.1.expect("noted");
-        assert_eq!(stage.message_that_is("dead").await, (1, false), "{hostile:?}");
+        stage
+            .app
+            .deliver(&code_for(hostile))
+            .await
+            .1
+            .expect("noted");
+        assert_eq!(
+            stage.message_that_is("dead").await,
+            (1, false),
+            "{hostile:?}"
+        );
         assert!(stage.mail().is_empty(), "{hostile:?}");
         stage.app.stop().await;
     }

@@ -4,12 +4,19 @@ use crate::stage::{Stage, await_that, code_for};
 async fn a_mail_waits_for_the_mail_server() {
     let mut stage = Stage::start().await;
     stage.stop_mail_server();
-    stage.app.deliver(&code_for("ann@example.com")).await.1.expect("noted");
+    stage
+        .app
+        .deliver(&code_for("ann@example.com"))
+        .await
+        .1
+        .expect("noted");
     await_that("a first try", || async { stage.message().await.1 == 1 }).await;
     await_that("its failure", || async {
         let sql = "select last_error from notifications.message";
-        let error: Option<String> =
-            sqlx::query_scalar(sql).fetch_one(stage.app.pool()).await.expect("one message");
+        let error: Option<String> = sqlx::query_scalar(sql)
+            .fetch_one(stage.app.pool())
+            .await
+            .expect("one message");
         error.as_deref() == Some("no conversation with the mail server")
     })
     .await;
@@ -25,7 +32,12 @@ async fn a_mail_waits_for_the_mail_server() {
 async fn a_code_that_has_expired_is_not_sent_any_more() {
     let mut stage = Stage::start().await;
     stage.stop_mail_server();
-    stage.app.deliver(&code_for("ann@example.com")).await.1.expect("noted");
+    stage
+        .app
+        .deliver(&code_for("ann@example.com"))
+        .await
+        .1
+        .expect("noted");
     await_that("a first try", || async { stage.message().await.1 == 1 }).await;
     stage.advance(600);
     stage.start_mail_server().await;
@@ -42,9 +54,22 @@ async fn what_a_killed_process_had_claimed_is_sent_by_the_next() {
         (id, kind, recipient, content, attempts, next_try_at, created_at)
         values (gen_random_uuid(), 'address_known', 'ann@example.com', '{"kind": "address_known"}', 1,
             $1 + interval '90 seconds', $1)"#;
-    sqlx::query(sql).bind(crate::stage::BEGUN).execute(stage.app.pool()).await.expect("a row");
-    stage.app.deliver(&code_for("bob@example.com")).await.1.expect("noted");
-    assert_eq!(stage.mail_of(1).await[0].to, "bob@example.com", "the claim still holds");
+    sqlx::query(sql)
+        .bind(crate::stage::BEGUN)
+        .execute(stage.app.pool())
+        .await
+        .expect("a row");
+    stage
+        .app
+        .deliver(&code_for("bob@example.com"))
+        .await
+        .1
+        .expect("noted");
+    assert_eq!(
+        stage.mail_of(1).await[0].to,
+        "bob@example.com",
+        "the claim still holds"
+    );
     stage.advance(90);
     assert_eq!(stage.mail_of(2).await[0].to, "ann@example.com");
     stage.app.stop().await;
@@ -56,7 +81,11 @@ async fn a_message_that_was_tried_too_often_is_given_up() {
     let sql = r#"insert into notifications.message
         (id, kind, recipient, content, attempts, next_try_at, created_at)
         values (gen_random_uuid(), 'address_known', 'ann@example.com', '{"kind": "address_known"}', 20, $1, $1)"#;
-    sqlx::query(sql).bind(crate::stage::BEGUN).execute(stage.app.pool()).await.expect("a row");
+    sqlx::query(sql)
+        .bind(crate::stage::BEGUN)
+        .execute(stage.app.pool())
+        .await
+        .expect("a row");
     assert_eq!(stage.message_that_is("dead").await, (20, false));
     assert!(stage.mail().is_empty());
     stage.app.stop().await;

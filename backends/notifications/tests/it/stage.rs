@@ -27,7 +27,11 @@ impl Stage {
         let inbox = Inbox::start(any(), any()).await.expect("free ports");
         let smtp = inbox.smtp();
         let app = Running::start_at(config(smtp), Clock::stopped(BEGUN)).await;
-        Self { app, inbox: Some(inbox), smtp }
+        Self {
+            app,
+            inbox: Some(inbox),
+            smtp,
+        }
     }
 
     pub(crate) fn stop_mail_server(&mut self) {
@@ -35,7 +39,11 @@ impl Stage {
     }
 
     pub(crate) async fn start_mail_server(&mut self) {
-        self.inbox = Some(Inbox::start(self.smtp, any()).await.expect("its port is free again"));
+        self.inbox = Some(
+            Inbox::start(self.smtp, any())
+                .await
+                .expect("its port is free again"),
+        );
     }
 
     pub(crate) fn advance(&self, secs: u64) {
@@ -47,7 +55,10 @@ impl Stage {
     }
 
     pub(crate) async fn mail_of(&self, count: usize) -> Vec<Message> {
-        await_that(&format!("{count} mails"), || async { self.mail().len() >= count }).await;
+        await_that(&format!("{count} mails"), || async {
+            self.mail().len() >= count
+        })
+        .await;
         self.mail()
     }
 
