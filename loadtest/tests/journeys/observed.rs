@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::stage::{Stage, eventually};
 
@@ -35,7 +35,7 @@ async fn recorded(stage: &Stage) {
     let client = stage.client(3);
     let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
     let request = client
-        .request(Method::GET, "/v1/currencies")
+        .request(Method::GET, "/v1/currencies?key=SECRET")
         .header("traceparent", parent);
     client.send(request).await.expect(200);
     let records = eventually("the record is written", || async {
@@ -51,20 +51,42 @@ async fn recorded(stage: &Stage) {
     let [record] = records.as_slice() else {
         panic!("one record was due: {records:#?}")
     };
-    let said = record.to_string();
-    assert!(said.contains("GET") && said.contains("200"), "{record:#}");
+    for (field, value) in [
+        ("trace_id", json!(TRACE)),
+        ("route", json!("currencies.list")),
+        ("method", json!("GET")),
+        ("path", json!("/v1/currencies")),
+        ("query", json!(["key"])),
+        ("status", json!(200)),
+        ("client", json!("127.0.0.3")),
+    ] {
+        assert_eq!(record[field], value, "{field} of {record:#}");
+    }
+    assert!(
+        !record.to_string().contains("SECRET"),
+        "a query's values may be secrets: {record:#}"
+    );
 }
 
-/// A label takes its values from the table, never from what a client sends.
+/// A label takes its values from closed sets, never from what a client sends.
 async fn measured(stage: &Stage) {
     let client = stage.client(4);
     client.get("/v1/from-a-client").await.expect(404);
-    let metrics = eventually("requests are counted", || async {
+    let brew = Method::from_bytes(b"BREW").expect("it is a token");
+    client
+        .send(client.request(brew, "/v1/me"))
+        .await
+        .expect(405);
+    let metrics = eventually("the requests are counted", || async {
         let metrics = stage.metrics().await;
-        metrics.contains("route=").then_some(metrics)
+        metrics.contains("method=\"other\"").then_some(metrics)
     })
     .await;
-    assert!(!metrics.contains("from-a-client"), "{metrics}");
+    assert!(
+        !metrics.contains("from-a-client") && !metrics.contains("BREW"),
+        "{metrics}"
+    );
+
     let table = fs::read_to_string(stage.product.place().routes()).expect("the table is there");
     let ids: BTreeSet<&str> = table
         .lines()
@@ -74,8 +96,11 @@ async fn measured(stage: &Stage) {
         .split("route=\"")
         .skip(1)
         .filter_map(|rest| rest.split('"').next());
-    let strange: BTreeSet<&str> = labels
-        .filter(|label| !ids.contains(label) && !matches!(*label, "" | "-" | "none"))
+    let labels: BTreeSet<&str> = labels.collect();
+    assert!(labels.contains("currencies.list"), "{labels:?}");
+    let strange: Vec<_> = labels
+        .iter()
+        .filter(|label| !ids.contains(*label) && **label != "none")
         .collect();
     assert!(strange.is_empty(), "labels that are no routes: {strange:?}");
 }

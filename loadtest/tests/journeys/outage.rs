@@ -83,8 +83,12 @@ impl Clone {
         let source = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("..")
             .canonicalize()?;
+        // Not a private room: PostgreSQL does not run as root, and shall find its data inside.
+        let name = format!("vorota-clone-{}", local::room::random_hex::<5>()?);
+        let root = std::env::temp_dir().join(name);
+        fs::create_dir(&root)?;
         let clone = Self {
-            root: local::room::private(&std::env::temp_dir())?,
+            root,
             ports: Ports::free()?,
         };
         let mut table = fs::read_to_string(source.join("routes.yaml"))?;

@@ -1,5 +1,7 @@
 //! From a new account to money moved, as a person would walk it.
 
+use std::fs;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -23,6 +25,7 @@ async fn a_newcomer_registers_logs_in_and_is_paid() {
         money(&payer, &carol),
         a_stolen_token_ends_its_session(&client, &spent)
     );
+    logs_keep_secrets(&stage, &spent);
 }
 
 /// A mail with a code proves the address; who has an account already is told so by mail alone.
@@ -143,6 +146,12 @@ async fn keys_and_me(client: &Client, carol: &Client) {
 }
 
 async fn money(payer: &Client, payee: &Client) {
+    // The payee's is opened by an event, so it may come a moment later.
+    eventually("the wallet is opened", || async {
+        let wallets = payee.get("/v1/wallets").await.expect(200);
+        (wallets["items"] != json!([])).then_some(())
+    })
+    .await;
     let (from, to) = (wallet(payer).await, wallet(payee).await);
     assert!(
         posted(&from) > 10_000,
@@ -235,4 +244,25 @@ async fn transfer(client: &Client, key: &str, wish: &Value) -> Answer {
         .header("idempotency-key", key)
         .json(wish);
     client.send(request).await
+}
+
+/// Nothing that lets somebody in, and nobody's address.
+fn logs_keep_secrets(stage: &Stage, spent: &Spent) {
+    for part in ["gateway", "backend"] {
+        let log = fs::read_to_string(stage.product.place().log(part)).expect("the log is there");
+        assert!(!log.is_empty());
+        for secret in [
+            EMAIL,
+            PASSWORD,
+            text(&spent.first),
+            text(&spent.last),
+            "Bearer ",
+            "eyJ",
+        ] {
+            assert!(
+                !log.contains(secret),
+                "the log of the {part} holds {secret:?}"
+            );
+        }
+    }
 }
