@@ -4,6 +4,8 @@
 mod access;
 mod caches;
 mod cases;
+mod compile;
+mod defaults;
 mod identity;
 mod listeners;
 mod load;

@@ -59,11 +59,11 @@ fn compile(
     links.extend(validate);
     links.extend(extra_plugins(source, part, &written, names));
     let cache = cache(source, part, &written, names);
-    let timeout = source.positive(written.timeout, names.timeout, part, &["timeout"]);
-    let max_body = shape::max_body(source, part, &written, &names.defaults);
+    let timeout = source.positive(written.timeout, names.defaults.timeout, part, &["timeout"]);
+    let max_body = shape::max_body(source, part, &written, names.defaults.max_body);
     let retries = match &written.retries {
         Some(retries) => shape::retries(source, part, retries),
-        None => names.connect_retries,
+        None => names.defaults.connect_retries,
     };
     Some(Route {
         id: id?,

@@ -1,15 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use plugin_sdk::Link;
 
+use super::defaults::Defaults;
 use super::plugins::Links;
 use super::route::{self, Draft};
 use super::source::Source;
 use super::{CachePolicy, Route, Upstream};
 use crate::router::Router;
-use crate::table;
 use crate::table::read::Part;
 
 /// What routes can name, and what stands for those that say nothing else.
@@ -17,9 +16,7 @@ pub(super) struct Names {
     pub(super) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     pub(super) caches: BTreeMap<String, Arc<CachePolicy>>,
     pub(super) links: Links,
-    pub(super) defaults: table::Defaults,
-    pub(super) timeout: Duration,
-    pub(super) connect_retries: u32,
+    pub(super) defaults: Defaults,
     pub(super) default_links: Vec<Link>,
 }
 

@@ -7,7 +7,6 @@ use crate::table::{self, Retries, Size};
 
 /// A body is judged whole before the upstream is chosen, so it must fit where it waits.
 const MAX_VALIDATED_BODY: Size = Size(64 << 10);
-const MAX_BODY: Size = Size(1 << 20);
 const MAX_ATTEMPTS: u32 = 3;
 
 /// Compiles what the requests of a route are validated against.
@@ -48,9 +47,8 @@ pub(super) fn max_body(
     source: &mut Source<'_>,
     part: &Part<'_>,
     written: &table::Route,
-    defaults: &table::Defaults,
+    default: Size,
 ) -> u64 {
-    let default = defaults.max_body.unwrap_or(MAX_BODY);
     if written.validate.is_none() {
         return written.max_body.unwrap_or(default).0;
     }
