@@ -150,8 +150,12 @@ fn refuse(refused: &Refused) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(REFUSED))
 }
 
+/// What is logged unless `RUST_LOG` says otherwise. The library below us takes every client that
+/// misbehaves for an error of its own: the access records and metrics have them already.
+const LOG: &str = "info,pingora_proxy=off,pingora_core::apps=off,pingora_core::protocols=off";
+
 fn run(config: PathBuf, access_log: Option<PathBuf>, notice: Duration) -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(filter)

@@ -5,7 +5,7 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// A request's place in a trace (W3C Trace Context): the caller's when it sent a valid one, else a
 /// new one; the span is this hop's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     /// 32 hex digits.
     pub trace_id: String,

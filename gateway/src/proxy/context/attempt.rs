@@ -1,0 +1,113 @@
+use std::time::{Duration, Instant, SystemTime};
+
+use http::Uri;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::Context;
+use crate::forward::Forward;
+use crate::proxy::fault;
+use crate::upstream::MAX_ATTEMPTS;
+
+/// A WebSocket may be silent for this long.
+const WEBSOCKET_SILENCE: Duration = Duration::from_secs(600);
+
+/// Towards the upstream.
+impl Context {
+    /// Takes a target for one more attempt; `None` when none is known.
+    pub(in crate::proxy) fn attempt(&mut self) -> Option<Box<HttpPeer>> {
+        let route = self.route.as_ref()?;
+        self.attempts += 1;
+        self.body.again();
+        let group = self.shared.upstreams.group(&route.upstream);
+        let Some(lease) = group.choose(&self.tried) else {
+            group.failed("no_target");
+            return None;
+        };
+        let silence = if self.websocket {
+            WEBSOCKET_SILENCE
+        } else {
+            route.timeout
+        };
+        let peer = lease.peer(silence);
+        self.asked.get_or_insert_with(Instant::now);
+        self.lease = Some(lease);
+        Some(peer)
+    }
+
+    pub(in crate::proxy) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(in crate::proxy) fn may_connect_again(&self) -> bool {
+        let retries = self.route.as_ref().map_or(0, |route| route.connect_retries);
+        self.attempts <= retries && self.attempts < MAX_ATTEMPTS
+    }
+
+    pub(in crate::proxy) fn unreachable(&mut self, error: &Error) {
+        if let Some(lease) = self.lease.take() {
+            lease.unreachable(fault::reason(error));
+            self.tried.push(lease.address());
+        }
+    }
+
+    pub(in crate::proxy) fn connected(&self, reused: bool) {
+        if let Some(lease) = &self.lease {
+            lease.connected(reused);
+        }
+    }
+
+    pub(in crate::proxy) fn broken(&self, error: &Error) {
+        if let (Some(lease), ErrorSource::Upstream) = (&self.lease, error.esource()) {
+            lease.group().failed(fault::reason(error));
+        }
+    }
+
+    pub(in crate::proxy) fn answered_by_upstream(&mut self) {
+        self.upstream_took = self.asked.map(|asked| asked.elapsed());
+    }
+
+    pub(in crate::proxy) fn count(&mut self, bytes: usize) -> Result<()> {
+        let most = match &self.route {
+            // After the handshake these are no body.
+            Some(_) if self.websocket => return Ok(()),
+            Some(route) => route.max_body,
+            None => 0,
+        };
+        self.body.count(bytes, most)
+    }
+
+    /// What is said to the upstream about this request.
+    pub(in crate::proxy) fn forward(&self) -> Result<Forward<'_>> {
+        let route = self.route.as_ref().ok_or_else(unrouted)?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Ok(Forward {
+            identity: &self.plan.identity,
+            principal: self.facts.principal.as_deref(),
+            upstream: &route.upstream.name,
+            route: &route.id,
+            request_id: &self.facts.request_id,
+            client: self.head.client,
+            via: self.via,
+            authority: &self.authority,
+            tls: self.tls,
+            trace: &self.trace,
+            websocket: self.websocket,
+            now: now.map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX)),
+        })
+    }
+
+    /// The canonical path that was judged, and the query as it came.
+    pub(in crate::proxy) fn target(&self) -> Result<Uri> {
+        let text = match &self.head.query {
+            Some(query) => format!("{}?{query}", self.head.path),
+            None => self.head.path.clone(),
+        };
+        text.parse()
+            .map_err(|_| Error::explain(ErrorType::InternalError, "a canonical path is no target"))
+    }
+}
+
+fn unrouted() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "forwarded without a route")
+}
