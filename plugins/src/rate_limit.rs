@@ -17,7 +17,7 @@
 //! tenth of the bucket at a time and fetches more in the background, so that of a busy key's calls
 //! only the first waits for Redis.
 //!
-//! No call waits for Redis longer than 50 ms; then `on_outage` says what holds. Answers carry
+//! No call waits for Redis longer than `wait`, 50 ms; then `on_outage` says what holds. Answers carry
 //! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers), refusals
 //! `Retry-After`. Counters outlive a reload that leaves the limit as it is. Each limit remembers
 //! 100,000 keys; when there are more at a time, the longest unseen are forgotten first.
@@ -47,6 +47,12 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 /// Keys that a limit remembers, in each gateway.
 const KEYS: u64 = 100_000;
 
+/// The longest that a call waits for Redis, unless the table says otherwise.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// The longest that a table may say.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
 /// How often, and who.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +70,9 @@ pub struct Config {
     /// What holds while Redis can't be reached. Required with `scope: cluster`.
     #[serde(default)]
     pub on_outage: Option<OnOutage>,
+    /// How long a call may wait for Redis before `on_outage` holds; at most `5s`. Default: `50ms`.
+    #[serde(default)]
+    pub wait: Option<Period>,
 }
 
 /// Whose calls are counted together.
@@ -146,20 +155,7 @@ impl plugin_sdk::Plugin for Plugin {
 
     fn build(config: Config, env: &Env) -> Result<Self, BuildError> {
         let rule = Rule::build(&config)?;
-        let on_outage = match (config.scope, config.on_outage) {
-            (Scope::Local, None) => OnOutage::Local,
-            (Scope::Cluster, Some(rule)) => rule,
-            (Scope::Cluster, None) => {
-                return Err(BuildError::new(
-                    "on_outage",
-                    "is missing: nobody has said what holds while Redis is away",
-                )
-                .hint("add `on_outage: local`, `allow` or `deny`"));
-            }
-            (Scope::Local, Some(_)) => {
-                return Err(BuildError::new("on_outage", "goes with `scope: cluster` alone"));
-            }
-        };
+        let on_outage = on_outage(&config)?;
         let name = env.name().rsplit('.').next().unwrap_or_default();
         let name = quotable(name);
         let policy = format!("\"{name}\";q={};w={}", rule.quota(), rule.quota_s());
@@ -167,7 +163,10 @@ impl plugin_sdk::Plugin for Plugin {
         let kept = format!("{} {:?} {rule:?}", env.name(), config.per);
         let local = env.keep(&format!("rate_limit {kept}"), || Counters::new(rule));
         let cluster = match (config.scope, &env.redis) {
-            (Scope::Cluster, Some(redis)) => Some(Cluster::kept(&kept, &name, rule, redis, env)?),
+            (Scope::Cluster, Some(redis)) => {
+                let wait = config.wait.map_or(WAIT, |Period(wait)| wait);
+                Some(Cluster::kept(&kept, &name, rule, wait, redis, env)?)
+            },
             _ => None,
         };
         Ok(Self {
@@ -295,6 +294,25 @@ impl Plugin {
 
     fn now_us(&self) -> u64 {
         u64::try_from(self.clock.monotonic().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What holds without Redis, where there is to be one.
+fn on_outage(config: &Config) -> Result<OnOutage, BuildError> {
+    let alone = |at| Err(BuildError::new(at, "goes with `scope: cluster` alone"));
+    match (config.scope, config.on_outage, config.wait) {
+        (Scope::Local, Some(_), _) => alone("on_outage"),
+        (Scope::Local, _, Some(_)) => alone("wait"),
+        (Scope::Local, None, None) => Ok(OnOutage::Local),
+        (Scope::Cluster, _, Some(Period(wait))) if wait.is_zero() || wait > MAX_WAIT => {
+            Err(BuildError::new("wait", "is more than `5s`, or none at all"))
+        }
+        (Scope::Cluster, Some(rule), _) => Ok(rule),
+        (Scope::Cluster, None, _) => Err(BuildError::new(
+            "on_outage",
+            "is missing: nobody has said what holds while Redis is away",
+        )
+        .hint("add `on_outage: local`, `allow` or `deny`")),
     }
 }
 

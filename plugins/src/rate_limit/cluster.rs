@@ -11,9 +11,6 @@ use tokio::time::timeout;
 use super::local::cache;
 use super::rule::{Rule, Verdict};
 
-/// The longest that a call waits for Redis.
-const WITHIN: Duration = Duration::from_millis(50);
-
 /// After a question that failed nobody asks for this long.
 const AWAY_US: u64 = 1_000_000;
 
@@ -24,6 +21,8 @@ pub(super) struct Cluster {
     rule: Rule,
     /// How many calls are taken at a time.
     lease: u32,
+    /// The longest that a call waits for an answer.
+    wait: Duration,
     /// What the limit's keys in Redis begin with.
     prefix: String,
     leases: moka::sync::Cache<Vec<u8>, Arc<Lease>>,
@@ -69,6 +68,7 @@ impl Cluster {
         kept: &str,
         name: &str,
         rule: Rule,
+        wait: Duration,
         url: &Arc<str>,
         env: &Env,
     ) -> Result<Arc<Self>, BuildError> {
@@ -78,14 +78,17 @@ impl Cluster {
             client,
             connection: OnceCell::new(),
         });
+        // The first call shall not wait for a connection to be made as well.
+        env.spawn(warm(Arc::clone(&redis)));
         let (kind, most, us) = spelled(rule);
-        Ok(env.keep(&format!("rate_limit of the cluster {kept} {url}"), || Self {
+        Ok(env.keep(&format!("rate_limit of the cluster {kept} {wait:?} {url}"), || Self {
             rule,
             lease: match rule {
                 // A call leased and not made would be missing in the window.
                 Rule::Window { .. } => 1,
                 Rule::Bucket { burst, .. } => (burst / 10).max(1),
             },
+            wait,
             // With the rule in it: what another rule has written there would be misread.
             prefix: format!("vorota:limit:{name}:{kind}:{most}:{us}:"),
             leases: cache(rule),
@@ -147,7 +150,7 @@ impl Cluster {
         &self,
         asked: impl Future<Output = Result<Verdict, RedisError>>,
     ) -> Option<Verdict> {
-        let why = match timeout(WITHIN, asked).await {
+        let why = match timeout(self.wait, asked).await {
             Ok(Ok(verdict)) => {
                 if self.away.swap(false, Ordering::Relaxed) {
                     tracing::info!(limit = self.prefix, "Redis counts again");
@@ -167,8 +170,7 @@ impl Cluster {
 
     /// Takes a lease, of which `spend` calls are made at once.
     async fn fetch(&self, key: &[u8], lease: &Lease, spend: u32) -> Result<Verdict, RedisError> {
-        let connect = || async { self.redis.connect() };
-        let mut connection = self.redis.connection.get_or_try_init(connect).await?.clone();
+        let mut connection = self.redis.connection().await?;
         let (kind, most, us) = spelled(self.rule);
         let mut name = self.prefix.clone().into_bytes();
         name.extend_from_slice(key);
@@ -244,14 +246,23 @@ fn refused(wait_us: u64) -> Verdict {
 }
 
 impl Redis {
-    /// Does not wait for Redis: the first question does.
-    fn connect(&self) -> Result<ConnectionManager, RedisError> {
+    /// A handle on the one connection, which makes itself anew when it breaks.
+    async fn connection(&self) -> Result<ConnectionManager, RedisError> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(Duration::from_secs(1)))
+            .set_response_timeout(Some(super::MAX_WAIT))
             .set_number_of_retries(1)
             .set_min_delay(Duration::from_millis(100))
             .set_max_delay(Duration::from_secs(1));
-        ConnectionManager::new_lazy_with_config(self.client.clone(), config)
+        let lazy =
+            || async { ConnectionManager::new_lazy_with_config(self.client.clone(), config) };
+        self.connection.get_or_try_init(lazy).await.cloned()
+    }
+}
+
+/// Makes the connection. Whether that works is seen, and said, by the first call that needs it.
+async fn warm(redis: Arc<Redis>) {
+    if let Ok(mut connection) = redis.connection().await {
+        let _: Result<(), RedisError> = redis::cmd("PING").query_async(&mut connection).await;
     }
 }

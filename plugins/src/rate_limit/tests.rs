@@ -202,6 +202,8 @@ fn a_limit_that_says_too_little_is_refused() {
     for (config, at) in [
         (json!({ "per": "ip", "rate": "5/1m", "scope": "cluster" }), "on_outage"),
         (json!({ "per": "ip", "rate": "5/1m", "on_outage": "deny" }), "on_outage"),
+        (json!({ "per": "ip", "rate": "5/1m", "wait": "50ms" }), "wait"),
+        (json!({ "per": "ip", "rate": "5/1m", "scope": "cluster", "wait": "6s" }), "wait"),
         (json!({ "per": "ip", "rate": "5" }), "rate"),
         (json!({ "per": "ip", "rate": "0/1m" }), "rate"),
         (json!({ "per": "ip", "rate": "-5/1m" }), "rate"),
