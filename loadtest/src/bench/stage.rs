@@ -3,8 +3,9 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -86,7 +87,8 @@ impl Stage {
         };
         pki::write(&room.0)?;
         write("jwks.json", &issuer.jwks())?;
-        write("identity.key", &(room::random_hex::<32>()? + "\n"))?;
+        let key = write("identity.key", &(room::random_hex::<32>()? + "\n"))?;
+        fs::set_permissions(key, Permissions::from_mode(0o600))?;
         let tokens = write("tokens", &tokens)?;
         let script = write("tokens.lua", include_str!("tokens.lua"))?;
         let routes = write(
