@@ -27,7 +27,8 @@ pub struct Metrics {
     pub connections: IntGaugeVec,
     /// Connections that were closed unserved, by `listener` and `reason`.
     pub connections_refused: IntCounterVec,
-    /// Requests that we answered ourselves, by `route`, `code` and `by` (the plugin or `gateway`).
+    /// Requests that we answered ourselves, by `route`, `code` (that of the problem; `none` when it
+    /// was no problem) and `by` (the plugin or `gateway`).
     pub refused: IntCounterVec,
     /// Attempts that failed, by `upstream` and `reason`.
     pub upstream_errors: IntCounterVec,

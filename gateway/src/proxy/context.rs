@@ -223,6 +223,7 @@ impl Context {
             .route
             .as_ref()
             .map_or(metrics::NO_ROUTE, |route| &*route.id);
+        let code = if code.is_empty() { "none" } else { code };
         self.shared
             .metrics
             .refused

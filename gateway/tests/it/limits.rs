@@ -194,3 +194,14 @@ async fn refusals_keep_the_connection() {
         assert_eq!((answer.status, answer.code().as_str()), (400, "bad_body"));
     }
 }
+
+#[tokio::test]
+async fn a_go_ahead_of_the_upstream_is_passed_on() {
+    let stage = Stage::open(OPEN).await;
+    let mut wire = stage.connect().await;
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        .await;
+    wire.until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    wire.send("hi").await;
+    assert_eq!(wire.response().await.body, "hi");
+}

@@ -160,3 +160,21 @@ async fn a_preflight_is_answered_at_the_edge() {
     );
     assert!(stage.origin.is_unasked().await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_get_their_own_answers() {
+    let stage = Stage::open(OPEN).await;
+    let (h1, h2) = (stage.client(false), stage.client(true));
+    let all = (0..200).map(|number| {
+        let client = if number % 2 == 0 { &h1 } else { &h2 };
+        let body = format!("{number}-").repeat(number * 7 + 1);
+        let sent = client.post(stage.url("/")).body(body.clone()).send();
+        async move { assert_eq!(sent.await.unwrap().text().await.unwrap(), body) }
+    });
+    futures::future::join_all(all).await;
+    stage
+        .metric_becomes("gateway_requests_in_flight", 0.0)
+        .await;
+    drop((h1, h2));
+    assert_eq!(stage.records().await.len(), 200);
+}
