@@ -40,8 +40,10 @@ impl plugin_sdk::Plugin for Plugin {
     fn build(config: Config, _env: &Env) -> Result<Self, BuildError> {
         for (key, list) in [("roles", &config.roles), ("scopes", &config.scopes)] {
             if list.as_ref().is_some_and(Vec::is_empty) {
-                return Err(BuildError::new(key, "the list is empty: nobody would get in")
-                    .hint(format!("name some {key}, or leave the key out")));
+                return Err(
+                    BuildError::new(key, "the list is empty: nobody would get in")
+                        .hint(format!("name some {key}, or leave the key out")),
+                );
             }
         }
         if config.roles.is_none() && config.scopes.is_none() {

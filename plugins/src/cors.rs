@@ -19,9 +19,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use plugin_sdk::{
-    BuildError, Env, Flow, Head, Period, Reply, Request, ResponseHead, Seen, Stage,
-};
+use plugin_sdk::{BuildError, Env, Flow, Head, Period, Reply, Request, ResponseHead, Seen, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -155,7 +153,10 @@ fn list<T: std::str::FromStr>(
             return Err(BuildError::new(&at, "`*` is not taken here").hint("name each one"));
         }
         if name.parse::<T>().is_err() {
-            return Err(BuildError::new(&at, format!("`{name}` is not one of {field}")));
+            return Err(BuildError::new(
+                &at,
+                format!("`{name}` is not one of {field}"),
+            ));
         }
     }
     if names.is_empty() {

@@ -191,7 +191,14 @@ mod tests {
 
     #[test]
     fn what_the_gateway_writes_is_refused() {
-        for name in ["x-identity", "X_Identity", "x.user.id", "Host", "TE", "Content-Length"] {
+        for name in [
+            "x-identity",
+            "X_Identity",
+            "x.user.id",
+            "Host",
+            "TE",
+            "Content-Length",
+        ] {
             for side in ["request", "response"] {
                 for edits in [json!({ "remove": [name] }), json!({ "set": { name: "1" } })] {
                     let error = chain(json!({ side: edits })).err().expect("a refusal");
@@ -205,10 +212,22 @@ mod tests {
     #[test]
     fn a_fault_is_named_with_its_place() {
         for (config, at) in [
-            (json!({ "request": { "remove": ["a", "b c"] } }), "request.remove.1"),
-            (json!({ "response": { "set": { "a": "x\r\ny" } } }), "response.set.a"),
-            (json!({ "response": { "set": { "A": "1", "a": "1" } } }), "response.set.a"),
-            (json!({ "request": { "set": { "a": "1" }, "remove": ["A"] } }), "request.remove.0"),
+            (
+                json!({ "request": { "remove": ["a", "b c"] } }),
+                "request.remove.1",
+            ),
+            (
+                json!({ "response": { "set": { "a": "x\r\ny" } } }),
+                "response.set.a",
+            ),
+            (
+                json!({ "response": { "set": { "A": "1", "a": "1" } } }),
+                "response.set.a",
+            ),
+            (
+                json!({ "request": { "set": { "a": "1" }, "remove": ["A"] } }),
+                "request.remove.0",
+            ),
         ] {
             let error = chain(config).err().expect("a refusal");
             assert_eq!(error.at.join("."), at);

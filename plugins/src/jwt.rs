@@ -226,8 +226,10 @@ fn check(config: &Config) -> Result<(), BuildError> {
         }
     }
     if config.algs.is_empty() {
-        return Err(BuildError::new("algs", "the list is empty: no token would do")
-            .hint("name what the issuer signs with, such as `[EdDSA]`"));
+        return Err(
+            BuildError::new("algs", "the list is empty: no token would do")
+                .hint("name what the issuer signs with, such as `[EdDSA]`"),
+        );
     }
     if config.leeway.0 > MAX_LEEWAY {
         return Err(BuildError::new("leeway", "more than `2m`"));
@@ -238,7 +240,10 @@ fn check(config: &Config) -> Result<(), BuildError> {
     if config.stale_keys < config.refresh {
         return Err(BuildError::new(
             "stale_keys",
-            format!("shorter than the time between two fetches, {}", config.refresh),
+            format!(
+                "shorter than the time between two fetches, {}",
+                config.refresh
+            ),
         )
         .hint("keys would go stale while all is well"));
     }

@@ -17,25 +17,25 @@
 //! tenth of the bucket at a time and fetches more in the background, so that of a busy key's calls
 //! only the first waits for Redis.
 //!
-//! No call waits for Redis longer than `wait`, 50 ms; then `on_outage` says what holds. Answers carry
-//! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers), refusals
+//! No call waits for Redis longer than `wait`, 50 ms; then `on_outage` says what holds. Answers
+//! carry `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers), refusals
 //! `Retry-After`. Counters outlive a reload that leaves the limit as it is. Each limit remembers
 //! 100,000 keys; when there are more at a time, the longest unseen are forgotten first.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, StatusCode};
 use plugin_sdk::{BuildError, Clock, Env, Facts, Flow, Later, Period, Reply, Request, Seen, Stage};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 mod cluster;
+mod config;
 mod local;
 mod rule;
+
+pub use config::{Config, OnOutage, Per, Rate, Scope};
 
 use cluster::{Answer, Cluster};
 use local::Counters;
@@ -47,93 +47,8 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 /// Keys that a limit remembers, in each gateway.
 const KEYS: u64 = 100_000;
 
-/// The longest that a call waits for Redis, unless the table says otherwise.
+/// The longest that a call waits for Redis, where the table says nothing.
 const WAIT: Duration = Duration::from_millis(50);
-
-/// The longest that a table may say.
-const MAX_WAIT: Duration = Duration::from_secs(5);
-
-/// How often, and who.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Whose calls are counted together.
-    pub per: Per,
-    /// How many in how long.
-    pub rate: Rate,
-    /// How many may come at once. Without it no window holds more than the rate's count.
-    #[serde(default)]
-    pub burst: Option<NonZeroU32>,
-    /// Whether every gateway counts for itself.
-    #[serde(default)]
-    pub scope: Scope,
-    /// What holds while Redis can't be reached. Required with `scope: cluster`.
-    #[serde(default)]
-    pub on_outage: Option<OnOutage>,
-    /// How long a call may wait for Redis before `on_outage` holds; at most `5s`. Default: `50ms`.
-    #[serde(default)]
-    pub wait: Option<Period>,
-}
-
-/// Whose calls are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Per {
-    /// The client's address; of an IPv6 address the first 64 bits.
-    Ip,
-    /// The caller's subject.
-    User,
-}
-
-/// Who counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Each gateway for itself.
-    #[default]
-    Local,
-    /// All gateways together, in Redis. Without a Redis, each for itself.
-    Cluster,
-}
-
-/// What holds while Redis can't be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnOutage {
-    /// Each gateway counts for itself.
-    Local,
-    /// Everything passes.
-    Allow,
-    /// Nothing passes: 503.
-    Deny,
-}
-
-/// How many in how long, as `5/1m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(with = "String", extend("pattern" = "^[1-9][0-9]*/[0-9]+(ms|s|m|h|d)$"))]
-pub struct Rate {
-    /// How many.
-    pub count: NonZeroU32,
-    /// In how long.
-    pub window: Period,
-}
-
-impl TryFrom<String> for Rate {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let parsed = text.split_once('/').and_then(|(count, window)| {
-            Some(Self {
-                count: count.parse().ok()?,
-                window: window.parse().ok()?,
-            })
-        });
-        parsed.ok_or_else(|| {
-            format!("`{text}` is no rate: expected a count and a time, such as `5/1m`")
-        })
-    }
-}
 
 /// The plugin.
 pub struct Plugin {
@@ -155,7 +70,7 @@ impl plugin_sdk::Plugin for Plugin {
 
     fn build(config: Config, env: &Env) -> Result<Self, BuildError> {
         let rule = Rule::build(&config)?;
-        let on_outage = on_outage(&config)?;
+        let on_outage = config.outage_rule()?;
         let name = env.name().rsplit('.').next().unwrap_or_default();
         let name = quotable(name);
         let policy = format!("\"{name}\";q={};w={}", rule.quota(), rule.quota_s());
@@ -166,7 +81,7 @@ impl plugin_sdk::Plugin for Plugin {
             (Scope::Cluster, Some(redis)) => {
                 let wait = config.wait.map_or(WAIT, |Period(wait)| wait);
                 Some(Cluster::kept(&kept, &name, rule, wait, redis, env)?)
-            },
+            }
             _ => None,
         };
         Ok(Self {
@@ -235,8 +150,7 @@ impl Plugin {
 
     async fn ask(&self, seen: Seen<'_>) -> Judged {
         let mut address = [0; 16];
-        let (Some(key), Some(cluster)) = (key(self.per, seen, &mut address), &self.cluster)
-        else {
+        let (Some(key), Some(cluster)) = (key(self.per, seen, &mut address), &self.cluster) else {
             return Judged::Nobody;
         };
         let verdict = cluster.ask(key).await;
@@ -297,25 +211,6 @@ impl Plugin {
     }
 }
 
-/// What holds without Redis, where there is to be one.
-fn on_outage(config: &Config) -> Result<OnOutage, BuildError> {
-    let alone = |at| Err(BuildError::new(at, "goes with `scope: cluster` alone"));
-    match (config.scope, config.on_outage, config.wait) {
-        (Scope::Local, Some(_), _) => alone("on_outage"),
-        (Scope::Local, _, Some(_)) => alone("wait"),
-        (Scope::Local, None, None) => Ok(OnOutage::Local),
-        (Scope::Cluster, _, Some(Period(wait))) if wait.is_zero() || wait > MAX_WAIT => {
-            Err(BuildError::new("wait", "is more than `5s`, or none at all"))
-        }
-        (Scope::Cluster, Some(rule), _) => Ok(rule),
-        (Scope::Cluster, None, _) => Err(BuildError::new(
-            "on_outage",
-            "is missing: nobody has said what holds while Redis is away",
-        )
-        .hint("add `on_outage: local`, `allow` or `deny`")),
-    }
-}
-
 fn uncounted() -> Flow {
     let reply = Reply::problem(
         StatusCode::SERVICE_UNAVAILABLE,
@@ -354,7 +249,9 @@ fn key<'a>(per: Per, seen: Seen<'a>, address: &'a mut [u8; 16]) -> Option<&'a [u
 /// The name as a structured field's string can hold it (RFC 9651 §3.3.3).
 fn quotable(name: &str) -> String {
     let fits = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
-    name.chars().map(|c| if fits(c) { c } else { '-' }).collect()
+    name.chars()
+        .map(|c| if fits(c) { c } else { '-' })
+        .collect()
 }
 
 #[cfg(test)]

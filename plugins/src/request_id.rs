@@ -107,10 +107,24 @@ mod tests {
 
     #[test]
     fn an_id_is_a_word() {
-        for word in ["a", "0192f0c1-7d3e-7a10-9d7c-0242ac120002", "A.b_c-9", &"x".repeat(64)] {
+        for word in [
+            "a",
+            "0192f0c1-7d3e-7a10-9d7c-0242ac120002",
+            "A.b_c-9",
+            &"x".repeat(64),
+        ] {
             assert_eq!(check(true, word), word);
         }
-        for odd in ["", "a b", "a;b", "a/b", "${jndi:x}", "\t", "\"", &"x".repeat(65)] {
+        for odd in [
+            "",
+            "a b",
+            "a;b",
+            "a/b",
+            "${jndi:x}",
+            "\t",
+            "\"",
+            &"x".repeat(65),
+        ] {
             assert_eq!(check(true, odd), "test-request", "{odd:?}");
         }
     }

@@ -111,9 +111,9 @@ impl plugin_sdk::Plugin for Plugin {
                 Some(rule) if bytes.is_empty() && !rule.required => Flow::Continue,
                 Some(rule) => match rule.judge(&bytes) {
                     Ok(()) => Flow::Continue,
-                    Err(errors) => refuse(
-                        bad_body("the body is not what this operation takes").errors(errors),
-                    ),
+                    Err(errors) => {
+                        refuse(bad_body("the body is not what this operation takes").errors(errors))
+                    }
                 },
             }
         })

@@ -19,8 +19,10 @@ impl Origins {
         if origins.iter().any(|origin| origin == "*") {
             return match (origins.len(), credentials) {
                 (1, false) => Ok(Self::Any),
-                (1, true) => Err(BuildError::new("origins", "`*` does not go with credentials")
-                    .hint("name each origin")),
+                (1, true) => Err(
+                    BuildError::new("origins", "`*` does not go with credentials")
+                        .hint("name each origin"),
+                ),
                 _ => Err(BuildError::new("origins", "`*` stands alone or not at all")),
             };
         }
@@ -67,9 +69,8 @@ fn parse(origin: &str) -> Result<HeaderValue, &'static str> {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    let is_host = |byte: u8| {
-        byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.[]:".contains(&byte)
-    };
+    let is_host =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.[]:".contains(&byte);
     if host.is_empty() || !host.bytes().all(is_host) {
         return Err("after it comes a host in lower case, and no path");
     }

@@ -41,7 +41,9 @@ fn preflight(origin: &str) -> TestRequest {
 }
 
 fn header<'a>(head: &'a ResponseHead, name: &str) -> Option<&'a str> {
-    head.headers.get(name).map(|value| value.to_str().expect("text"))
+    head.headers
+        .get(name)
+        .map(|value| value.to_str().expect("text"))
 }
 
 #[test]
@@ -52,7 +54,10 @@ fn a_preflight_is_answered_here() {
         ("access-control-allow-origin", APP),
         ("access-control-allow-credentials", "true"),
         ("access-control-allow-methods", "GET, DELETE"),
-        ("access-control-allow-headers", "authorization, idempotency-key"),
+        (
+            "access-control-allow-headers",
+            "authorization, idempotency-key",
+        ),
         ("access-control-max-age", "600"),
     ] {
         assert_eq!(header(&head, name), Some(value), "{name}");
@@ -110,11 +115,16 @@ fn every_answer_says_who_may_read_it() {
         ("access-control-expose-headers", "set-cookie"),
         ("vary", "accept-language"),
     ] {
-        upstream.headers.append(name, HeaderValue::from_static(value));
+        upstream
+            .headers
+            .append(name, HeaderValue::from_static(value));
     }
     let head = request.respond(&app(), upstream);
     assert_eq!(header(&head, "access-control-allow-origin"), Some(APP));
-    assert_eq!(header(&head, "access-control-expose-headers"), Some("x-request-id"));
+    assert_eq!(
+        header(&head, "access-control-expose-headers"),
+        Some("x-request-id")
+    );
     let vary: Vec<_> = head.headers.get_all("vary").iter().collect();
     assert_eq!(vary, ["accept-language", "Origin"]);
 }
@@ -141,7 +151,11 @@ fn anybody_may_read_what_needs_no_credentials() {
     let request = TestRequest::new("GET", "/").header("origin", "https://any.org");
     let head = request.respond(&chain, ResponseHead::default());
     assert_eq!(header(&head, "access-control-allow-origin"), Some("*"));
-    assert!(!head.headers.contains_key("access-control-allow-credentials"));
+    assert!(
+        !head
+            .headers
+            .contains_key("access-control-allow-credentials")
+    );
     assert!(!head.headers.contains_key("vary"));
 }
 
@@ -165,7 +179,12 @@ fn an_origin_that_could_not_match_is_refused() {
         let error = chain(json!({ "origins": [APP, origin] })).err();
         assert_eq!(error.expect(origin).at, ["origins", "1"], "{origin}");
     }
-    for origin in ["https://a.b:8443", "http://127.0.0.1:3000", "http://[::1]:3000", "http://[::1]"] {
+    for origin in [
+        "https://a.b:8443",
+        "http://127.0.0.1:3000",
+        "http://[::1]:3000",
+        "http://[::1]",
+    ] {
         assert!(chain(json!({ "origins": [origin] })).is_ok(), "{origin}");
     }
 }

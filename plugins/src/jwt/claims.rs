@@ -19,7 +19,11 @@ impl Policy {
         }
         let meant_for_us = |aud: &Value| aud.as_str() == Some(&self.audience);
         let aud = &claims["aud"];
-        if !meant_for_us(aud) && !aud.as_array().is_some_and(|all| all.iter().any(meant_for_us)) {
+        if !meant_for_us(aud)
+            && !aud
+                .as_array()
+                .is_some_and(|all| all.iter().any(meant_for_us))
+        {
             return Err(Fault::Claim("aud"));
         }
         let exp = claims["exp"].as_i64().ok_or(Fault::Claim("exp"))?;
@@ -70,7 +74,10 @@ fn words(claims: &Value, name: &'static str) -> Result<Vec<String>, Fault> {
             .collect(),
         value => {
             let words = printable(value, name)?.split(' ');
-            Ok(words.filter(|word| !word.is_empty()).map(String::from).collect())
+            Ok(words
+                .filter(|word| !word.is_empty())
+                .map(String::from)
+                .collect())
         }
     }
 }

@@ -103,9 +103,10 @@ impl KeySet {
     /// The key of that id which goes with the algorithm; without an id, the only one that does.
     /// Where several would do, none does: guessing costs a signature check each.
     pub(super) fn find(&self, kid: Option<&str>, alg: Alg) -> Option<&DecodingKey> {
-        let mut fitting = self.keys.iter().filter(|key| {
-            key.algs.contains(&alg) && (kid.is_none() || key.kid.as_deref() == kid)
-        });
+        let mut fitting = self
+            .keys
+            .iter()
+            .filter(|key| key.algs.contains(&alg) && (kid.is_none() || key.kid.as_deref() == kid));
         let key = fitting.next()?;
         fitting.next().is_none().then_some(&key.key)
     }
@@ -125,7 +126,10 @@ impl Key {
     /// The key, if one of the algorithms can use it.
     fn read(jwk: Jwk, algs: &[Alg]) -> Option<Self> {
         let to_sign = jwk.usage.as_deref().is_none_or(|usage| usage == "sig");
-        let to_verify = jwk.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+        let to_verify = jwk
+            .key_ops
+            .as_ref()
+            .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         if !to_sign || !to_verify {
             return None;
         }

@@ -148,7 +148,9 @@ impl Remote {
     }
 
     fn is_stale(&self) -> bool {
-        let age = self.now_ms().saturating_sub(self.had_ms.load(Ordering::Relaxed));
+        let age = self
+            .now_ms()
+            .saturating_sub(self.had_ms.load(Ordering::Relaxed));
         Duration::from_millis(age) > self.stale_after
     }
 }
@@ -200,7 +202,9 @@ fn backoff(failures: u32) -> Duration {
 
 /// Up to a tenth less, so that gateways that started together don't ask together for ever.
 fn jittered(pause: Duration) -> Duration {
-    let tenth = u64::try_from(pause.as_millis() / 10).unwrap_or(u64::MAX).max(1);
+    let tenth = u64::try_from(pause.as_millis() / 10)
+        .unwrap_or(u64::MAX)
+        .max(1);
     let random = RandomState::new().build_hasher().finish() % tenth;
     pause - Duration::from_millis(random).min(pause)
 }

@@ -97,7 +97,10 @@ fn of_two_tokens_none_is_chosen() {
     let token = format!("Bearer {}", issuer.token(json!({})));
     let (reply, who) = ask(&chain(&issuer), &[&token, &token]);
     let reply = reply.expect("a refusal");
-    assert_eq!((reply.status, reply.code()), (StatusCode::BAD_REQUEST, "bad_request"));
+    assert_eq!(
+        (reply.status, reply.code()),
+        (StatusCode::BAD_REQUEST, "bad_request")
+    );
     assert!(who.is_none());
 }
 
@@ -109,15 +112,23 @@ fn a_bad_token_is_a_401_that_says_so() {
     for token in ["x", "a.b.c", &stranger] {
         let (reply, who) = ask(&chain, &[&format!("Bearer {token}")]);
         let reply = reply.expect("a refusal");
-        assert_eq!((reply.status.as_u16(), reply.code()), (401, "invalid_token"));
-        assert_eq!(reply.headers["www-authenticate"], "Bearer error=\"invalid_token\"");
+        assert_eq!(
+            (reply.status.as_u16(), reply.code()),
+            (401, "invalid_token")
+        );
+        assert_eq!(
+            reply.headers["www-authenticate"],
+            "Bearer error=\"invalid_token\""
+        );
         assert!(reply.as_problem().expect("a problem").detail.is_none());
         assert!(who.is_none());
     }
     let expired = issuer.token(json!({ "exp": NOW - 60 }));
     let (reply, _) = ask(&chain, &[&format!("Bearer {expired}")]);
     let reply = reply.expect("a refusal");
-    let detail = reply.as_problem().and_then(|problem| problem.detail.as_deref());
+    let detail = reply
+        .as_problem()
+        .and_then(|problem| problem.detail.as_deref());
     assert_eq!(detail, Some("the token has expired"));
 }
 
@@ -132,9 +143,19 @@ fn a_remembered_token_expires_too() {
         plugin: Arc::new(plugin),
     }]);
     let token = format!("Bearer {}", issuer.token(json!({ "exp": NOW + 300 })));
-    for (seconds, good) in [(0, true), (300, true), (29, true), (1, false), (1_000, false)] {
+    for (seconds, good) in [
+        (0, true),
+        (300, true),
+        (29, true),
+        (1, false),
+        (1_000, false),
+    ] {
         lent.clock.advance(Duration::from_secs(seconds));
-        assert_eq!(ask(&chain, &[&token]).0.is_none(), good, "after {seconds} more");
+        assert_eq!(
+            ask(&chain, &[&token]).0.is_none(),
+            good,
+            "after {seconds} more"
+        );
     }
 }
 
@@ -149,7 +170,10 @@ fn memory_compares_the_whole_token() {
         changed[at] = if changed[at] == b'A' { b'Q' } else { b'A' };
         let changed = String::from_utf8(changed).expect("ASCII");
         let (reply, who) = ask(&chain, &[&format!("Bearer {changed}")]);
-        assert!(reply.is_some() && who.is_none(), "byte {at} changed and believed");
+        assert!(
+            reply.is_some() && who.is_none(),
+            "byte {at} changed and believed"
+        );
     }
 }
 

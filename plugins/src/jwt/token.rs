@@ -64,7 +64,10 @@ impl<'a> Token<'a> {
             return Err(Fault::Extension);
         }
         let typ = header["typ"].as_str().ok_or(Fault::Type)?;
-        if !["at+jwt", "application/at+jwt"].iter().any(|known| typ.eq_ignore_ascii_case(known)) {
+        if !["at+jwt", "application/at+jwt"]
+            .iter()
+            .any(|known| typ.eq_ignore_ascii_case(known))
+        {
             return Err(Fault::Type);
         }
         let kid = match &header["kid"] {

@@ -8,6 +8,7 @@ use redis::{RedisError, Script};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use super::config::MAX_WAIT;
 use super::local::cache;
 use super::rule::{Rule, Verdict};
 
@@ -81,22 +82,25 @@ impl Cluster {
         // The first call shall not wait for a connection to be made as well.
         env.spawn(warm(Arc::clone(&redis)));
         let (kind, most, us) = spelled(rule);
-        Ok(env.keep(&format!("rate_limit of the cluster {kept} {wait:?} {url}"), || Self {
-            rule,
-            lease: match rule {
-                // A call leased and not made would be missing in the window.
-                Rule::Window { .. } => 1,
-                Rule::Bucket { burst, .. } => (burst / 10).max(1),
+        Ok(env.keep(
+            &format!("rate_limit of the cluster {kept} {wait:?} {url}"),
+            || Self {
+                rule,
+                lease: match rule {
+                    // A call leased and not made would be missing in the window.
+                    Rule::Window { .. } => 1,
+                    Rule::Bucket { burst, .. } => (burst / 10).max(1),
+                },
+                wait,
+                // With the rule in it: what another rule has written there would be misread.
+                prefix: format!("vorota:limit:{name}:{kind}:{most}:{us}:"),
+                leases: cache(rule),
+                redis,
+                clock: Arc::clone(&env.clock),
+                away_until: AtomicU64::new(0),
+                away: AtomicBool::new(false),
             },
-            wait,
-            // With the rule in it: what another rule has written there would be misread.
-            prefix: format!("vorota:limit:{name}:{kind}:{most}:{us}:"),
-            leases: cache(rule),
-            redis,
-            clock: Arc::clone(&env.clock),
-            away_until: AtomicU64::new(0),
-            away: AtomicBool::new(false),
-        }))
+        ))
     }
 
     /// Judges a call by what is known here, and fetches more in the background before it runs out.
@@ -163,7 +167,11 @@ impl Cluster {
         self.away_until
             .store(self.now_us() + AWAY_US, Ordering::Relaxed);
         if !self.away.swap(true, Ordering::Relaxed) {
-            tracing::warn!(limit = self.prefix, why, "Redis does not count: `on_outage` holds");
+            tracing::warn!(
+                limit = self.prefix,
+                why,
+                "Redis does not count: `on_outage` holds"
+            );
         }
         None
     }
@@ -215,7 +223,9 @@ impl Lease {
     fn judge(&self, now: u64) -> Option<Verdict> {
         let spent = self
             .calls
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |calls| calls.checked_sub(1));
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |calls| {
+                calls.checked_sub(1)
+            });
         if let Ok(calls) = spent {
             let back_at = self.back_at.load(Ordering::Relaxed);
             return Some(Verdict {
@@ -250,7 +260,7 @@ impl Redis {
     async fn connection(&self) -> Result<ConnectionManager, RedisError> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(super::MAX_WAIT))
+            .set_response_timeout(Some(MAX_WAIT))
             .set_number_of_retries(1)
             .set_min_delay(Duration::from_millis(100))
             .set_max_delay(Duration::from_secs(1));

@@ -46,7 +46,10 @@ impl Rule {
         let count = config.rate.count.get();
         let window = config.rate.window.0;
         if window.is_zero() || window > MAX_WINDOW {
-            return Err(BuildError::new("rate", "the time is longer than a day, or none at all"));
+            return Err(BuildError::new(
+                "rate",
+                "the time is longer than a day, or none at all",
+            ));
         }
         let window_us = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
         let Some(burst) = config.burst else {
@@ -65,7 +68,10 @@ impl Rule {
         }
         let burst = burst.get();
         if interval_us.saturating_mul(burst.into()) > MAX_WINDOW.as_micros() as u64 {
-            return Err(BuildError::new("burst", "takes longer than a day to come back"));
+            return Err(BuildError::new(
+                "burst",
+                "takes longer than a day to come back",
+            ));
         }
         Ok(Self::Bucket { burst, interval_us })
     }

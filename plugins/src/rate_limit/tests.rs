@@ -73,12 +73,19 @@ fn a_sixth_login_in_a_minute_is_refused() {
         lent.clock.advance(Duration::from_secs(2));
     }
     // 10 s after the first: a bucket of five would have let this one pass at 12 s.
-    for (advance, status, wait) in [(0, 429, Some("50")), (45, 429, Some("5")), (4, 429, Some("1"))] {
+    for (advance, status, wait) in [
+        (0, 429, Some("50")),
+        (45, 429, Some("5")),
+        (4, 429, Some("1")),
+    ] {
         lent.clock.advance(Duration::from_secs(advance));
         let call = at_once(call(&chain, from("192.0.2.1")));
         assert_eq!(call.status, status);
         assert_eq!(call.retry_after.as_deref(), wait);
-        assert_eq!(call.ratelimit[0], format!("ratelimit: \"login\";r=0;t={}", wait.expect("some")));
+        assert_eq!(
+            call.ratelimit[0],
+            format!("ratelimit: \"login\";r=0;t={}", wait.expect("some"))
+        );
     }
     // A minute after the first there is room for one again, and for no other.
     lent.clock.advance(Duration::from_secs(1));
@@ -112,7 +119,10 @@ fn a_bucket_gives_a_burst_and_then_the_rate() {
     assert_eq!(passed(&calls(&chain, "192.0.2.1", 150)), 100);
     let refused = at_once(call(&chain, from("192.0.2.1")));
     assert_eq!(refused.retry_after.as_deref(), Some("1"));
-    assert_eq!(refused.ratelimit[1], "ratelimit-policy: \"login\";q=100;w=2");
+    assert_eq!(
+        refused.ratelimit[1],
+        "ratelimit-policy: \"login\";q=100;w=2"
+    );
     lent.clock.advance(Duration::from_secs(1));
     assert_eq!(passed(&calls(&chain, "192.0.2.1", 100)), 50);
     lent.clock.advance(Duration::from_secs(60));
@@ -130,7 +140,10 @@ fn a_bucket_holds_under_many_threads() {
             std::thread::spawn(move || passed(&calls(&chain, "192.0.2.1", 100)))
         })
         .collect();
-    let total: usize = threads.into_iter().map(|thread| thread.join().expect("a count")).sum();
+    let total: usize = threads
+        .into_iter()
+        .map(|thread| thread.join().expect("a count"))
+        .sum();
     assert_eq!(total, 10);
 }
 
@@ -163,7 +176,11 @@ fn a_user_is_counted_wherever_they_call_from() {
         let call = at_once(call(&chain, from(client).who(caller(sub))));
         assert_eq!(call.status, status);
     }
-    assert_eq!(calls(&chain, "192.0.2.1", 1), [401], "nobody can't be counted");
+    assert_eq!(
+        calls(&chain, "192.0.2.1", 1),
+        [401],
+        "nobody can't be counted"
+    );
 }
 
 #[test]
@@ -200,19 +217,37 @@ fn without_a_redis_each_gateway_counts_for_itself() {
 #[test]
 fn a_limit_that_says_too_little_is_refused() {
     for (config, at) in [
-        (json!({ "per": "ip", "rate": "5/1m", "scope": "cluster" }), "on_outage"),
-        (json!({ "per": "ip", "rate": "5/1m", "on_outage": "deny" }), "on_outage"),
-        (json!({ "per": "ip", "rate": "5/1m", "wait": "50ms" }), "wait"),
-        (json!({ "per": "ip", "rate": "5/1m", "scope": "cluster", "wait": "6s" }), "wait"),
+        (
+            json!({ "per": "ip", "rate": "5/1m", "scope": "cluster" }),
+            "on_outage",
+        ),
+        (
+            json!({ "per": "ip", "rate": "5/1m", "on_outage": "deny" }),
+            "on_outage",
+        ),
+        (
+            json!({ "per": "ip", "rate": "5/1m", "wait": "50ms" }),
+            "wait",
+        ),
+        (
+            json!({ "per": "ip", "rate": "5/1m", "scope": "cluster", "wait": "6s" }),
+            "wait",
+        ),
         (json!({ "per": "ip", "rate": "5" }), "rate"),
         (json!({ "per": "ip", "rate": "0/1m" }), "rate"),
         (json!({ "per": "ip", "rate": "-5/1m" }), "rate"),
         (json!({ "per": "ip", "rate": "5/0s" }), "rate"),
         (json!({ "per": "ip", "rate": "5/2d" }), "rate"),
         (json!({ "per": "ip", "rate": "1001/1m" }), "rate"),
-        (json!({ "per": "ip", "rate": "1001/1ms", "burst": 1 }), "rate"),
+        (
+            json!({ "per": "ip", "rate": "1001/1ms", "burst": 1 }),
+            "rate",
+        ),
         (json!({ "per": "ip", "rate": "5/1m", "burst": 0 }), "burst"),
-        (json!({ "per": "ip", "rate": "1/1h", "burst": 100 }), "burst"),
+        (
+            json!({ "per": "ip", "rate": "1/1h", "burst": 100 }),
+            "burst",
+        ),
         (json!({ "per": "host", "rate": "5/1m" }), "per"),
     ] {
         let error = chain(&TestEnv::default(), config).err().expect(at);

@@ -1,5 +1,5 @@
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::StatusCode;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use jsonschema::Validator;
 use plugin_sdk::{BuildError, Head, Reply, parse_json};
 
@@ -49,7 +49,10 @@ impl BodyRule {
         }
         Ok(Some(Self {
             required: body["required"] == true,
-            types: content.keys().map(|media| media.to_ascii_lowercase()).collect(),
+            types: content
+                .keys()
+                .map(|media| media.to_ascii_lowercase())
+                .collect(),
             schema: operation.compile(schema, "its body")?,
         }))
     }
@@ -79,7 +82,10 @@ impl BodyRule {
             }
             _ => true,
         });
-        utf8 && self.types.iter().any(|known| known.eq_ignore_ascii_case(essence))
+        utf8 && self
+            .types
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(essence))
     }
 
     /// The refusal of a body of another kind.
@@ -89,7 +95,10 @@ impl BodyRule {
             "unsupported_media_type",
             "The body's type is not taken here",
         )
-        .detail(format!("send {} in UTF-8, not compressed", self.types.join(" or ")))
+        .detail(format!(
+            "send {} in UTF-8, not compressed",
+            self.types.join(" or ")
+        ))
     }
 
     /// What is wrong with the body, as places in it and words.
@@ -103,9 +112,18 @@ impl BodyRule {
             (error.instance_path().to_string(), describe(&error))
         };
         Err(if bytes.len() <= LIST_FAULTS_BYTES {
-            self.schema.iter_errors(&value).take(MAX_ERRORS).map(named).collect()
+            self.schema
+                .iter_errors(&value)
+                .take(MAX_ERRORS)
+                .map(named)
+                .collect()
         } else {
-            self.schema.validate(&value).err().map(named).into_iter().collect()
+            self.schema
+                .validate(&value)
+                .err()
+                .map(named)
+                .into_iter()
+                .collect()
         })
     }
 }

@@ -116,7 +116,11 @@ impl Operation<'_> {
     pub(super) fn fault(&self, why: impl std::fmt::Display) -> BuildError {
         BuildError::new(
             "operation",
-            format!("{}, operation `{}`: {why}", self.document.path.display(), self.id),
+            format!(
+                "{}, operation `{}`: {why}",
+                self.document.path.display(),
+                self.id
+            ),
         )
     }
 

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::HeaderName;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use jsonschema::Validator;
 use plugin_sdk::{BuildError, Head};
 use serde_json::Value;
@@ -121,7 +121,10 @@ impl Parameters {
         for pair in query.split('&').filter(|_| !query.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name, true);
-            let known = self.query.iter().position(|known| name.as_deref() == Some(&known.name));
+            let known = self
+                .query
+                .iter()
+                .position(|known| name.as_deref() == Some(&known.name));
             match known {
                 Some(index) => given[index].push(decode(value, true)),
                 None if faults.len() < MAX_ERRORS => {
@@ -156,7 +159,11 @@ impl Parameter {
             (true, "query", Some(true) | None) => List::Repeated,
             (true, ..) => List::Commas,
         };
-        let scalar = if is_list { &resolved["items"] } else { resolved };
+        let scalar = if is_list {
+            &resolved["items"]
+        } else {
+            resolved
+        };
         Ok(Self {
             name: name.to_owned(),
             // A default says what its absence means, so it may be absent.
@@ -180,7 +187,11 @@ impl Parameter {
             }
             return;
         }
-        let Some(texts) = values.iter().map(Option::as_deref).collect::<Option<Vec<&str>>>() else {
+        let Some(texts) = values
+            .iter()
+            .map(Option::as_deref)
+            .collect::<Option<Vec<&str>>>()
+        else {
             faults.push(fault(&at(), "is not UTF-8, or not encoded as a URL has it"));
             return;
         };
@@ -214,7 +225,10 @@ fn fault(at: &str, detail: &str) -> Fault {
 /// The operation's parameters with their places; its own override those of its path.
 fn declared<'a>(operation: &'a Operation<'_>) -> Result<Vec<(&'a str, &'a Value)>, BuildError> {
     let mut all: Vec<(&str, &Value)> = Vec::new();
-    for list in [&operation.item["parameters"], &operation.value["parameters"]] {
+    for list in [
+        &operation.item["parameters"],
+        &operation.value["parameters"],
+    ] {
         for parameter in list.as_array().into_iter().flatten() {
             let parameter = operation.resolve(parameter)?;
             let place = parameter["in"].as_str().unwrap_or_default();
@@ -231,7 +245,9 @@ fn segments(
 ) -> Result<Vec<Segment>, BuildError> {
     let mut segments = Vec::new();
     for segment in operation.template.split('/').skip(1) {
-        let name = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+        let name = segment
+            .strip_prefix('{')
+            .and_then(|name| name.strip_suffix('}'));
         segments.push(match name {
             None => Segment::Literal(segment.to_owned()),
             Some(name) => {

@@ -100,19 +100,31 @@ fn a_path_is_the_operations() {
         (WALLET, 200),
         ("/v1/wallets/7/entries", 400),
         ("/v1/wallets/0192f0c1-7d3e-7a10-9d7c-0242ac120002", 400),
-        ("/v1/wallets/0192f0c1-7d3e-7a10-9d7c-0242ac120002/other", 400),
-        ("/v1/wallets/%30192f0c1-7d3e-7a10-9d7c-0242ac120002/entries", 200),
+        (
+            "/v1/wallets/0192f0c1-7d3e-7a10-9d7c-0242ac120002/other",
+            400,
+        ),
+        (
+            "/v1/wallets/%30192f0c1-7d3e-7a10-9d7c-0242ac120002/entries",
+            200,
+        ),
     ] {
-        assert_eq!(ask("listEntries", TestRequest::new("GET", path)).0, status, "{path}");
+        assert_eq!(
+            ask("listEntries", TestRequest::new("GET", path)).0,
+            status,
+            "{path}"
+        );
     }
 }
 
 #[test]
 fn a_header_is_there_once_and_fits() {
     let body = || wish().to_string();
-    let bare = || TestRequest::new("POST", "/v1/transfers")
-        .header("content-type", "application/json")
-        .body(body());
+    let bare = || {
+        TestRequest::new("POST", "/v1/transfers")
+            .header("content-type", "application/json")
+            .body(body())
+    };
     let (status, code, errors) = ask("createTransfer", bare());
     assert_eq!((status, code), (400, "idempotency_key_required"));
     assert_eq!(errors[0].0, "header/Idempotency-Key");
@@ -120,7 +132,12 @@ fn a_header_is_there_once_and_fits() {
         (bare().header("idempotency-key", "k1"), 200),
         (bare().header("idempotency-key", "12345678901"), 400),
         (bare().header("idempotency-key", ""), 400),
-        (bare().header("idempotency-key", "k1").header("Idempotency-Key", "k2"), 400),
+        (
+            bare()
+                .header("idempotency-key", "k1")
+                .header("Idempotency-Key", "k2"),
+            400,
+        ),
     ] {
         let (got, code, _) = ask("createTransfer", request);
         assert_eq!(got, status);
@@ -149,7 +166,11 @@ fn a_body_fits_its_schema() {
         assert_eq!(errors[0].0, at, "{change}");
     }
     for body in ["{}", "[]", "null", "5", "\"x\""] {
-        assert_eq!(ask("createTransfer", transfer(body)).1, "bad_body", "{body}");
+        assert_eq!(
+            ask("createTransfer", transfer(body)).1,
+            "bad_body",
+            "{body}"
+        );
     }
 }
 
@@ -177,9 +198,7 @@ fn a_body_reads_in_one_way_only() {
 
 #[test]
 fn a_body_is_of_a_type_that_is_taken() {
-    let request = || {
-        TestRequest::new("POST", "/v1/notes").body("null")
-    };
+    let request = || TestRequest::new("POST", "/v1/notes").body("null");
     for (media, status) in [
         ("application/json", 200),
         ("Application/JSON; charset=UTF-8", 200),
@@ -192,11 +211,25 @@ fn a_body_is_of_a_type_that_is_taken() {
         ("multipart/form-data; boundary=application/json", 415),
         ("", 415),
     ] {
-        assert_eq!(ask("note", request().header("content-type", media)).0, status, "{media}");
+        assert_eq!(
+            ask("note", request().header("content-type", media)).0,
+            status,
+            "{media}"
+        );
     }
     assert_eq!(ask("note", request()).1, "unsupported_media_type");
-    assert_eq!(ask("note", note("null").header("content-type", "application/json")).0, 415);
-    assert_eq!(ask("note", note("null").header("content-encoding", "gzip")).0, 415);
+    assert_eq!(
+        ask(
+            "note",
+            note("null").header("content-type", "application/json")
+        )
+        .0,
+        415
+    );
+    assert_eq!(
+        ask("note", note("null").header("content-encoding", "gzip")).0,
+        415
+    );
 }
 
 #[test]
@@ -223,7 +256,11 @@ fn work_is_bounded() {
     assert_eq!(ask("createTransfer", transfer(pattern)).0, 400);
     let many = format!("[{}\"x\"]", "\"x\",".repeat(16_000));
     assert_eq!(ask("note", note(many)).0, 400);
-    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -234,7 +271,9 @@ fn an_answer_names_five_faults_and_shows_no_value() {
     assert!((3..=MAX_ERRORS).contains(&errors.len()), "{errors:?}");
     assert!(!format!("{errors:?}").contains("hunter2"), "{errors:?}");
 
-    let query: Vec<String> = (0..100).map(|n| format!("{}{n}=1", "x".repeat(300))).collect();
+    let query: Vec<String> = (0..100)
+        .map(|n| format!("{}{n}=1", "x".repeat(300)))
+        .collect();
     let (_, _, errors) = ask("listEntries", entries(&query.join("&")));
     assert_eq!(errors.len(), MAX_ERRORS);
     assert!(errors.iter().all(|(at, _)| at.len() < 60));
@@ -248,8 +287,14 @@ fn an_answer_names_five_faults_and_shows_no_value() {
 fn what_can_not_be_judged_is_refused_at_load() {
     for (operation, says) in [
         ("createTransfe", "has no operation"),
-        ("fileOutside", "operation `fileOutside`: the schema of its body"),
-        ("httpOutside", "operation `httpOutside`: the schema of its body"),
+        (
+            "fileOutside",
+            "operation `fileOutside`: the schema of its body",
+        ),
+        (
+            "httpOutside",
+            "operation `httpOutside`: the schema of its body",
+        ),
         ("nowhere", "`#/components/parameters/None` does not lead"),
         ("circle", "does not lead to a place"),
         ("backtracks", "the query parameter `a`"),
@@ -259,10 +304,16 @@ fn what_can_not_be_judged_is_refused_at_load() {
         let error = build(operation).err().expect(operation);
         assert_eq!(error.at, ["operation"]);
         assert!(error.message.contains(says), "{error}");
-        assert!(error.message.contains("openapi.json"), "names the file: {error}");
+        assert!(
+            error.message.contains("openapi.json"),
+            "names the file: {error}"
+        );
     }
     let error = build("createTransfe").err().expect("a refusal");
-    assert_eq!(error.hint.as_deref(), Some("did you mean `createTransfer`?"));
+    assert_eq!(
+        error.hint.as_deref(),
+        Some("did you mean `createTransfer`?")
+    );
     assert_eq!(build("zzz").err().expect("a refusal").hint, None);
 }
 
@@ -282,8 +333,13 @@ fn a_document_is_openapi_3_1() {
             std::fs::write(folder.join("api.json"), text).expect("a file");
         }
         let config = json!({ "document": "api.json", "operation": "x" });
-        let error = testing::chain::<Plugin>(config, &lent.env).err().expect(says);
+        let error = testing::chain::<Plugin>(config, &lent.env)
+            .err()
+            .expect(says);
         assert_eq!(error.at, ["document"]);
-        assert!(error.message.contains(says) && error.message.contains("api.json"), "{error}");
+        assert!(
+            error.message.contains(says) && error.message.contains("api.json"),
+            "{error}"
+        );
     }
 }

@@ -54,7 +54,11 @@ impl Issuer {
 
     /// Signs whatever it is.
     pub(super) fn sign(&self, header: &str, claims: &str) -> String {
-        let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+        let signed = format!(
+            "{}.{}",
+            encode(header.as_bytes()),
+            encode(claims.as_bytes())
+        );
         let signature = self.key.sign(signed.as_bytes());
         format!("{signed}.{}", encode(&signature.to_bytes()))
     }

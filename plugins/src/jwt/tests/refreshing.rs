@@ -40,7 +40,8 @@ impl Stage {
 
     /// The status that a bearer of the token gets, and the problem's code.
     async fn ask(&self, token: &str) -> (u16, &'static str) {
-        let mut request = TestRequest::new("GET", "/").header("authorization", &format!("Bearer {token}"));
+        let mut request =
+            TestRequest::new("GET", "/").header("authorization", &format!("Bearer {token}"));
         match request.run(&self.chain).await {
             None => (200, ""),
             Some(reply) => (reply.status.as_u16(), reply.code()),
@@ -67,7 +68,12 @@ async fn without_keys_it_is_our_trouble() {
     let token = issuer.token(json!({ "exp": NOW + 3_600 }));
     assert_eq!(stage.ask(&token).await, NO_KEYS);
     // Nobody's request needs no key.
-    assert!(TestRequest::new("GET", "/").run(&stage.chain).await.is_none());
+    assert!(
+        TestRequest::new("GET", "/")
+            .run(&stage.chain)
+            .await
+            .is_none()
+    );
     for _ in 0..1_000 {
         assert_eq!(stage.ask(&token).await, NO_KEYS);
     }
@@ -159,7 +165,16 @@ async fn what_is_no_key_set_changes_nothing() {
     let oct = json!({ "keys": [{ "kty": "oct", "k": "c2VjcmV0" }] }).to_string();
     let twice = format!("{{\"keys\":[],{}", &issuer.jwks().to_string()[1..]);
     let long = format!("{}{}", issuer.jwks(), " ".repeat(100_000));
-    for garbage in ["{}", "<html>", "", "{\"keys\":[]}", "{\"keys\":{}}", &oct, &twice, &long] {
+    for garbage in [
+        "{}",
+        "<html>",
+        "",
+        "{\"keys\":[]}",
+        "{\"keys\":{}}",
+        &oct,
+        &twice,
+        &long,
+    ] {
         let stage = Stage::new(Some(&issuer.jwks().to_string()));
         assert_eq!(stage.ask(&token).await, OK);
         stage.lent.fetch.set(URL, Some(garbage));
@@ -196,14 +211,20 @@ async fn a_reload_keeps_the_keys_and_another_audience_does_not() {
     let token = issuer.token(json!({}));
     assert_eq!(stage.ask(&token).await, OK);
     let again = link(&stage.lent.env, config(URL)).expect("builds");
-    let again = Stage { chain: Chain::new(vec![again]), ..stage };
+    let again = Stage {
+        chain: Chain::new(vec![again]),
+        ..stage
+    };
     assert_eq!(again.ask(&token).await, OK);
     assert_eq!(again.lent.fetch.count(), 1);
 
     let mut other = config(URL);
     other["audience"] = "admin".into();
     let other = link(&again.lent.env, other).expect("builds");
-    let other = Stage { chain: Chain::new(vec![other]), ..again };
+    let other = Stage {
+        chain: Chain::new(vec![other]),
+        ..again
+    };
     assert_eq!(other.ask(&token).await, INVALID);
 }
 

@@ -8,8 +8,10 @@ fn check(token: &str) -> Option<Fault> {
     let issuer = Issuer::new("k1", 1);
     let algs = [Alg::EdDSA, Alg::ES256, Alg::RS256];
     let set = KeySet::parse(issuer.jwks().to_string().into(), &algs).expect("keys");
-    let mut plugin = issuer.trusted_by(TestEnv::default().env, KeySet::parse(
-        issuer.jwks().to_string().into(), &algs).expect("keys"));
+    let mut plugin = issuer.trusted_by(
+        TestEnv::default().env,
+        KeySet::parse(issuer.jwks().to_string().into(), &algs).expect("keys"),
+    );
     plugin.algs = algs.to_vec();
     plugin.verify(token, &set, NOW).err()
 }
@@ -24,16 +26,25 @@ fn claims_are_what_is_asked_for() {
         (json!({ "nbf": NOW + 30 }), None),
         (json!({ "iat": null, "jti": null }), None),
         (json!({ "scope": ["a", "b"], "roles": [] }), None),
-        (json!({ "iss": "https://id.test/" }), Some(Fault::Claim("iss"))),
+        (
+            json!({ "iss": "https://id.test/" }),
+            Some(Fault::Claim("iss")),
+        ),
         (json!({ "iss": [ISSUER] }), Some(Fault::Claim("iss"))),
         (json!({ "aud": "API" }), Some(Fault::Claim("aud"))),
         (json!({ "aud": [] }), Some(Fault::Claim("aud"))),
         (json!({ "aud": [["api"]] }), Some(Fault::Claim("aud"))),
         (json!({ "aud": null }), Some(Fault::Claim("aud"))),
         (json!({ "exp": null }), Some(Fault::Claim("exp"))),
-        (json!({ "exp": (NOW + 300).to_string() }), Some(Fault::Claim("exp"))),
+        (
+            json!({ "exp": (NOW + 300).to_string() }),
+            Some(Fault::Claim("exp")),
+        ),
         (json!({ "exp": 1.9e9 }), Some(Fault::Claim("exp"))),
-        (json!({ "exp": 9_223_372_036_854_775_808_u64 }), Some(Fault::Claim("exp"))),
+        (
+            json!({ "exp": 9_223_372_036_854_775_808_u64 }),
+            Some(Fault::Claim("exp")),
+        ),
         (json!({ "exp": NOW - 30 }), Some(Fault::Expired)),
         (json!({ "exp": NOW - 61 }), Some(Fault::Expired)),
         (json!({ "exp": i64::MIN }), Some(Fault::Expired)),
@@ -43,11 +54,20 @@ fn claims_are_what_is_asked_for() {
         (json!({ "sub": "" }), Some(Fault::Claim("sub"))),
         (json!({ "sub": null }), Some(Fault::Claim("sub"))),
         (json!({ "sub": 7 }), Some(Fault::Claim("sub"))),
-        (json!({ "sub": "u1\r\nx-admin: 1" }), Some(Fault::Claim("sub"))),
-        (json!({ "roles": { "admin": true } }), Some(Fault::Claim("roles"))),
+        (
+            json!({ "sub": "u1\r\nx-admin: 1" }),
+            Some(Fault::Claim("sub")),
+        ),
+        (
+            json!({ "roles": { "admin": true } }),
+            Some(Fault::Claim("roles")),
+        ),
         (json!({ "roles": [1] }), Some(Fault::Claim("roles"))),
         (json!({ "sid": 7 }), Some(Fault::Claim("sid"))),
-        (json!({ "auth_time": "now" }), Some(Fault::Claim("auth_time"))),
+        (
+            json!({ "auth_time": "now" }),
+            Some(Fault::Claim("auth_time")),
+        ),
     ] {
         assert_eq!(check(&issuer.token(changes.clone())), fault, "{changes}");
     }
@@ -61,7 +81,10 @@ fn headers_are_ours_to_judge() {
         (json!({ "typ": "application/AT+JWT" }), None),
         (json!({ "kid": null }), None),
         // What it offers as a key is not looked at.
-        (json!({ "jwk": own_key.jwk(), "jku": "https://evil.test/", "x5u": "x", "x5c": ["x"] }), None),
+        (
+            json!({ "jwk": own_key.jwk(), "jku": "https://evil.test/", "x5u": "x", "x5c": ["x"] }),
+            None,
+        ),
         (json!({ "typ": "JWT" }), Some(Fault::Type)),
         (json!({ "typ": "rt+jwt" }), Some(Fault::Type)),
         (json!({ "typ": null }), Some(Fault::Type)),
@@ -79,15 +102,25 @@ fn headers_are_ours_to_judge() {
         (json!({ "alg": "PS256" }), Some(Fault::Algorithm)),
         (json!({ "kid": "k2" }), Some(Fault::UnknownKey)),
         (json!({ "kid": "K1" }), Some(Fault::UnknownKey)),
-        (json!({ "kid": "../../etc/passwd" }), Some(Fault::UnknownKey)),
+        (
+            json!({ "kid": "../../etc/passwd" }),
+            Some(Fault::UnknownKey),
+        ),
         (json!({ "kid": "' or 1=1 --" }), Some(Fault::UnknownKey)),
         (json!({ "kid": 1 }), Some(Fault::Malformed)),
         (json!({ "crit": ["exp"] }), Some(Fault::Extension)),
         (json!({ "crit": [] }), Some(Fault::Extension)),
-        (json!({ "b64": false, "crit": ["b64"] }), Some(Fault::Extension)),
+        (
+            json!({ "b64": false, "crit": ["b64"] }),
+            Some(Fault::Extension),
+        ),
         (json!({ "b64": false }), Some(Fault::Extension)),
     ] {
-        assert_eq!(check(&issuer.token_headed(changes.clone())), fault, "{changes}");
+        assert_eq!(
+            check(&issuer.token_headed(changes.clone())),
+            fault,
+            "{changes}"
+        );
     }
     let stranger = Issuer::new("k1", 9).token_headed(json!({ "jwk": own_key.jwk() }));
     assert_eq!(check(&stranger), Some(Fault::Signature));
@@ -96,7 +129,10 @@ fn headers_are_ours_to_judge() {
 #[test]
 fn a_token_has_one_form() {
     let issuer = Issuer::new("k1", 1);
-    let (header, claims) = (issuer.header().to_string(), issuer.claims(json!({})).to_string());
+    let (header, claims) = (
+        issuer.header().to_string(),
+        issuer.claims(json!({})).to_string(),
+    );
     let good = issuer.sign(&header, &claims);
     let parts: Vec<&str> = good.split('.').collect();
     let [head, payload, signature] = parts[..] else {
@@ -111,12 +147,21 @@ fn a_token_has_one_form() {
         (format!("{good}="), Some(Fault::Signature)),
         (format!("{good}.x"), Some(Fault::Signature)),
         (format!("{good} "), Some(Fault::Signature)),
-        (format!("{head}.{payload}.x.{signature}.y"), Some(Fault::Signature)),
-        (format!("{head}=.{payload}.{signature}"), Some(Fault::Malformed)),
+        (
+            format!("{head}.{payload}.x.{signature}.y"),
+            Some(Fault::Signature),
+        ),
+        (
+            format!("{head}=.{payload}.{signature}"),
+            Some(Fault::Malformed),
+        ),
         (String::new(), Some(Fault::Malformed)),
         ("..".to_owned(), Some(Fault::Malformed)),
         ("x".repeat(1_000_000), Some(Fault::TooLong)),
-        (json!({ "payload": payload, "signatures": [] }).to_string(), Some(Fault::Malformed)),
+        (
+            json!({ "payload": payload, "signatures": [] }).to_string(),
+            Some(Fault::Malformed),
+        ),
         (
             issuer.sign(&header, &claims.replacen('{', "{\"sub\":\"admin\",", 1)),
             Some(Fault::Malformed),
@@ -127,11 +172,18 @@ fn a_token_has_one_form() {
         ),
         (issuer.sign(&header, "[]"), Some(Fault::Malformed)),
         (issuer.sign(&header, &deep[..4_000]), Some(Fault::Malformed)),
-        (issuer.sign(&format!("\u{feff}{header}"), &claims), Some(Fault::Malformed)),
+        (
+            issuer.sign(&format!("\u{feff}{header}"), &claims),
+            Some(Fault::Malformed),
+        ),
     ] {
         assert_eq!(check(&token), fault, "{}", &token[..token.len().min(80)]);
     }
-    let unsigned = encode(json!({ "alg": "none", "typ": "at+jwt" }).to_string().as_bytes());
+    let unsigned = encode(
+        json!({ "alg": "none", "typ": "at+jwt" })
+            .to_string()
+            .as_bytes(),
+    );
     assert_eq!(
         check(&format!("{unsigned}.{payload}.")),
         Some(Fault::Algorithm)
@@ -180,11 +232,18 @@ fn keys_are_taken_for_what_they_say_they_are_for() {
 
 #[test]
 fn one_key_is_chosen_or_none() {
-    let keys = [Issuer::new("k1", 1).jwk(), Issuer::new("k2", 2).jwk(), Issuer::new("k2", 3).jwk()];
+    let keys = [
+        Issuer::new("k1", 1).jwk(),
+        Issuer::new("k2", 2).jwk(),
+        Issuer::new("k2", 3).jwk(),
+    ];
     let document = json!({ "keys": keys }).to_string();
     let set = KeySet::parse(document.into(), &[Alg::EdDSA]).expect("keys");
     assert!(set.find(Some("k1"), Alg::EdDSA).is_some());
-    assert!(set.find(Some("k2"), Alg::EdDSA).is_none(), "two keys of one id");
+    assert!(
+        set.find(Some("k2"), Alg::EdDSA).is_none(),
+        "two keys of one id"
+    );
     assert!(set.find(None, Alg::EdDSA).is_none(), "no id, three keys");
     assert!(set.find(Some("k1"), Alg::ES256).is_none());
 }
@@ -220,9 +279,15 @@ fn the_signatures_of_rfc_7515_hold() {
     ] {
         let key = set.find(None, alg).expect("the key");
         let text = format!("{header}.{claims}");
-        assert!(jsonwebtoken::crypto::verify(signature, text.as_bytes(), key, alg.algorithm()).expect("a key"));
+        assert!(
+            jsonwebtoken::crypto::verify(signature, text.as_bytes(), key, alg.algorithm())
+                .expect("a key")
+        );
         let other = format!("{header}x.{claims}");
-        assert!(!jsonwebtoken::crypto::verify(signature, other.as_bytes(), key, alg.algorithm()).expect("a key"));
+        assert!(
+            !jsonwebtoken::crypto::verify(signature, other.as_bytes(), key, alg.algorithm())
+                .expect("a key")
+        );
         // CVE-2022-21449: a signature of zeros that fits every key.
         let zeros = encode(&vec![0; if alg == Alg::ES256 { 64 } else { 256 }]);
         let holds = jsonwebtoken::crypto::verify(&zeros, text.as_bytes(), key, alg.algorithm());

@@ -59,10 +59,16 @@ fn patient(mut config: Value) -> Value {
 
 async fn command(url: &str, words: &[&str]) {
     let client = ::redis::Client::open(url).expect("an address");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a connection");
     let mut command = ::redis::Cmd::new();
     command.arg(words);
-    let _: ::redis::Value = command.query_async(&mut connection).await.expect("an answer");
+    let _: ::redis::Value = command
+        .query_async(&mut connection)
+        .await
+        .expect("an answer");
 }
 
 /// Calls until one is answered so; an outage ends when it ends.
@@ -90,8 +96,14 @@ async fn a_sixth_login_is_refused_wherever_it_comes_in() {
     }
     assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);
     let refused = gateways[0].call("192.0.2.1").await;
-    let wait = refused.retry_after.as_deref().and_then(|wait| wait.parse::<u64>().ok());
-    assert!(wait.is_some_and(|wait| (30..=60).contains(&wait)), "{refused:?}");
+    let wait = refused
+        .retry_after
+        .as_deref()
+        .and_then(|wait| wait.parse::<u64>().ok());
+    assert!(
+        wait.is_some_and(|wait| (30..=60).contains(&wait)),
+        "{refused:?}"
+    );
     assert_eq!(gateways[0].passed("192.0.2.2", 1).await, 1);
 }
 
@@ -114,9 +126,16 @@ async fn a_crowd_on_one_key_gets_no_more_than_its_due() {
             passed += one.await.expect("an answer");
         }
         // What came back meanwhile, at 20 a second; and the leases that may lie unspent.
-        let back = if most == 100 { start.elapsed().as_secs() as usize * 20 + 20 } else { 0 };
+        let back = if most == 100 {
+            start.elapsed().as_secs() as usize * 20 + 20
+        } else {
+            0
+        };
         assert!(passed <= most + back, "{passed} of {most}");
-        assert!(passed >= most - if most == 100 { 30 } else { 0 }, "{passed} of {most}");
+        assert!(
+            passed >= most - if most == 100 { 30 } else { 0 },
+            "{passed} of {most}"
+        );
     }
 }
 
@@ -130,12 +149,26 @@ async fn a_busy_key_rarely_asks() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let client = ::redis::Client::open(redis.url()).expect("an address");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
-    let stats: String = ::redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await.expect("stats");
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("a connection");
+    let stats: String = ::redis::cmd("INFO")
+        .arg("commandstats")
+        .query_async(&mut connection)
+        .await
+        .expect("stats");
     let asked: usize = stats
         .lines()
         .filter(|line| line.starts_with("cmdstat_eval"))
-        .filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<usize>().ok())
+        .filter_map(|line| {
+            line.split_once("calls=")?
+                .1
+                .split(',')
+                .next()?
+                .parse::<usize>()
+                .ok()
+        })
         .sum();
     assert!((6..=14).contains(&asked), "{asked} questions for 60 calls");
 }
@@ -189,8 +222,16 @@ async fn nobody_waits_for_a_redis_that_is_slow() {
     let start = Instant::now();
     let first = allow.call("192.0.2.2").await;
     assert_eq!(first.status, 200);
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     let start = Instant::now();
     assert_eq!(allow.passed("192.0.2.2", 100).await, 100);
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
 }

@@ -35,7 +35,12 @@ impl Scalar {
                 _ => {}
             }
         }
-        for value in schema["enum"].as_array().into_iter().flatten().chain(schema.get("const")) {
+        for value in schema["enum"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .chain(schema.get("const"))
+        {
             self.number |= value.is_number();
             self.boolean |= value.is_boolean();
         }
