@@ -4,6 +4,8 @@
 //! order of key, so none waits for another in a circle. A batch of one and of a thousand take the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -13,6 +15,10 @@ use crate::idem::{Answer, Claim, ClaimKey, Kept};
 use crate::journal::{Code, Ids, Line, Posted};
 use crate::posting::{Refusal, Transfer, evaluate};
 use crate::store;
+
+/// How long a batch may take. The server's own limits are shorter; this one is for a server that has gone
+/// without a word (a failover, a cut cable), from which no answer would ever come.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A transfer somebody asked for under an `Idempotency-Key`.
 pub struct Order {
@@ -45,12 +51,28 @@ pub enum Outcome {
 ///
 /// One outcome for each, in the same order. Each key has one effect, also when a copy of the order stands
 /// in the same batch or is being posted by another replica. An error means that nothing was written, or
-/// (when it struck the commit itself) that asking again under the same key will tell.
+/// (when it struck the commit itself, or there was no answer in time) that asking again under the same
+/// key will tell.
 pub async fn post(pool: &PgPool, orders: &[Order]) -> Result<Vec<Outcome>, sqlx::Error> {
-    // Each round that ends without a commit has seen another replica commit one of our keys, which the
-    // next round finds; so there are no more rounds than keys.
+    let mut connection = pool.acquire().await?;
+    match tokio::time::timeout(DEADLINE, rounds(&mut connection, orders)).await {
+        Ok(outcomes) => outcomes,
+        Err(_) => {
+            // Back in the pool, it would wait for the same silent server and never be let go.
+            connection.close_on_drop();
+            Err(io::Error::new(io::ErrorKind::TimedOut, "no answer from the database").into())
+        }
+    }
+}
+
+/// Each round that ends without a commit has seen another replica commit one of our keys, which the next
+/// round finds; so there are no more rounds than keys.
+async fn rounds(
+    connection: &mut PgConnection,
+    orders: &[Order],
+) -> Result<Vec<Outcome>, sqlx::Error> {
     loop {
-        let mut tx = pool.begin().await?;
+        let mut tx = store::begin(connection).await?;
         if let Some(outcomes) = attempt(&mut tx, orders).await? {
             tx.commit().await?;
             return Ok(outcomes);

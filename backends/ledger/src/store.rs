@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -13,6 +13,15 @@ use crate::journal::{Code, Line};
 
 /// `journal.kind`: money moved at once, as opposed to what holds will do.
 const POST: i16 = 1;
+
+/// Begins a transaction that ends by itself, with its locks, should we fall silent in it for so long: a
+/// replica that is stopped or cut off must not keep accounts from the others.
+pub(crate) async fn begin(
+    conn: &mut PgConnection,
+) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    conn.begin_with("begin; set local idle_in_transaction_session_timeout = '3s'")
+        .await
+}
 
 pub(crate) async fn find_account(
     conn: &mut PgConnection,

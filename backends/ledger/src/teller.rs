@@ -24,9 +24,11 @@ pub struct Teller {
     queue: mpsc::Sender<Waiting>,
 }
 
+type Reply = oneshot::Sender<Result<Outcome, PostError>>;
+
 struct Waiting {
     order: Order,
-    reply: oneshot::Sender<Result<Outcome, PostError>>,
+    reply: Reply,
 }
 
 impl Teller {
@@ -60,33 +62,40 @@ async fn serve(pool: PgPool, mut waiting: mpsc::Receiver<Waiting>) {
     }
 }
 
+/// Posts the batch; where the database refuses it as a whole, half by half, until the order that spoils it
+/// stands alone and spoils nothing but itself.
 async fn settle(pool: PgPool, batch: Vec<Waiting>) {
     let (orders, replies): (Vec<_>, Vec<_>) = batch
         .into_iter()
         .map(|waiting| (waiting.order, waiting.reply))
         .unzip();
-    // Whether a caller still listens changes nothing about its order, so sending is not checked.
-    match post(&pool, &orders).await {
-        Ok(outcomes) => {
-            for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                let _ = reply.send(Ok(outcome));
+    // Parts are settled from first to last, so the next reply is always that of the next order.
+    // Whether a caller still listens changes nothing about its order: sending is not checked.
+    let mut replies = replies.into_iter();
+    let mut parts = vec![(0, orders.len())];
+    while let Some((first, end)) = parts.pop() {
+        match post(&pool, &orders[first..end]).await {
+            Ok(outcomes) => {
+                for (outcome, reply) in outcomes.into_iter().zip(replies.by_ref()) {
+                    let _ = reply.send(Ok(outcome));
+                }
+            }
+            // It would not take the halves either, and whoever waits behind them would wait in vain.
+            Err(error) if pg::outage(&error) => return refuse(replies, error),
+            Err(error) if end - first == 1 => refuse(replies.by_ref().take(1), error),
+            Err(error) => {
+                tracing::warn!(%error, orders = end - first, "a batch of transfers is halved");
+                let middle = first + (end - first) / 2;
+                parts.extend([(middle, end), (first, middle)]);
             }
         }
-        // One order spoils the batch; alone, it spoils nothing but itself.
-        Err(error) if orders.len() > 1 && !pg::outage(&error) => {
-            tracing::warn!(%error, orders = orders.len(), "a batch is posted order by order");
-            for (order, reply) in orders.iter().zip(replies) {
-                let alone = post(&pool, std::slice::from_ref(order)).await;
-                let outcome = alone.map(|mut outcomes| outcomes.remove(0));
-                let _ = reply.send(outcome.map_err(|error| PostError::Database(Arc::new(error))));
-            }
-        }
-        Err(error) => {
-            let error = Arc::new(error);
-            for reply in replies {
-                let _ = reply.send(Err(PostError::Database(error.clone())));
-            }
-        }
+    }
+}
+
+fn refuse(replies: impl Iterator<Item = Reply>, error: sqlx::Error) {
+    let error = Arc::new(error);
+    for reply in replies {
+        let _ = reply.send(Err(PostError::Database(error.clone())));
     }
 }
 
@@ -97,7 +106,7 @@ pub enum PostError {
     Busy,
     /// Its batch ended without a word.
     Lost,
-    /// The database failed the whole batch.
+    /// The database failed the batch it was in, or refused the order by itself.
     Database(Arc<sqlx::Error>),
 }
 

@@ -8,7 +8,9 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 pub(crate) struct Books {
-    pub(crate) db: TestDatabase,
+    pool: PgPool,
+    /// None where a test brings a server of its own.
+    _database: Option<TestDatabase>,
 }
 
 pub(crate) fn usd(minor: i64) -> Amount {
@@ -72,13 +74,32 @@ pub(crate) fn status(outcome: &Outcome) -> u16 {
 
 impl Books {
     pub(crate) async fn new() -> Self {
+        let database = pg::testing::database(&ledger::MIGRATOR).await;
         Self {
-            db: pg::testing::database(&ledger::MIGRATOR).await,
+            pool: database.pool.clone(),
+            _database: Some(database),
+        }
+    }
+
+    /// In an empty database that the test has brought.
+    pub(crate) async fn begin_in(pool: PgPool) -> Self {
+        pg::migrate::run(&pool, &ledger::MIGRATOR)
+            .await
+            .expect("migrations apply");
+        Self {
+            pool,
+            _database: None,
         }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
-        &self.db.pool
+        &self.pool
+    }
+
+    /// Another pool of the same database, whose sessions have these settings.
+    pub(crate) fn pool_with(&self, settings: &[(&str, &str)]) -> PgPool {
+        let options = self.pool.connect_options().as_ref().clone();
+        PgPool::connect_lazy_with(options.options(settings.iter().copied()))
     }
 
     /// A wallet that begins with `minor` of the currency.

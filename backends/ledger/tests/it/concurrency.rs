@@ -1,5 +1,9 @@
 //! Many writers at once, as replicas are.
 
+use std::sync::{Arc, Barrier};
+
+use ledger::Outcome;
+
 use crate::books::{Books, order, status, usd};
 
 #[tokio::test]
@@ -68,5 +72,47 @@ async fn opposite_transfers_never_wait_for_each_other_in_a_circle() {
     writers.join_all().await;
     let sum = books.posted(ann).await + books.posted(bob).await + books.posted(cid).await;
     assert_eq!(sum, 3_000);
+    books.assert_proven().await;
+}
+
+/// A replica that is stopped between locking and writing (a frozen machine, a cut cable) and wakes up late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_falls_silent_lets_its_accounts_go_and_writes_nothing_later() {
+    let books = Books::new().await;
+    let (ann, bob) = (books.wallet(100).await, books.wallet(0).await);
+    // Met when it falls asleep, and when it is woken.
+    let sleep = Arc::new(Barrier::new(2));
+    let meet = {
+        let sleep = sleep.clone();
+        async move || {
+            let sleep = sleep.clone();
+            let met = tokio::task::spawn_blocking(move || sleep.wait()).await;
+            met.expect("a thread");
+        }
+    };
+    let mut late = order("late", ann, bob, usd(100));
+    let answer = late.answer;
+    late.answer = Box::new(move |verdict| {
+        sleep.wait();
+        sleep.wait();
+        answer(verdict)
+    });
+    let pool = books.pool().clone();
+    let frozen = tokio::spawn(async move { ledger::post(&pool, &[late]).await });
+    meet().await; // It holds the locks now.
+
+    let patient = books.pool_with(&[("lock_timeout", "0"), ("statement_timeout", "30s")]);
+    let outcome = ledger::post(&patient, &[order("other", ann, bob, usd(70))])
+        .await
+        .expect("posted as soon as the locks were gone")
+        .remove(0);
+    assert!(matches!(outcome, Outcome::Fresh(_)) && status(&outcome) == 201);
+
+    meet().await;
+    frozen
+        .await
+        .expect("a task")
+        .expect_err("its transaction is over");
+    assert_eq!((books.posted(ann).await, books.posted(bob).await), (30, 70));
     books.assert_proven().await;
 }

@@ -84,6 +84,125 @@ async fn an_order_that_spoils_its_batch_fails_alone() {
     books.assert_proven().await;
 }
 
+/// Counts the attempts to write, also those that are rolled back; `$raise` is done in each.
+macro_rules! counted {
+    ($raise:literal) => {
+        concat!(
+            "create sequence attempts;
+             create function count_attempt() returns trigger language plpgsql as $$
+             declare attempt bigint := nextval('attempts');
+             begin ",
+            $raise,
+            " return null; end $$;
+             create trigger count_attempt after update on ledger.account
+                 for each statement execute function count_attempt()"
+        )
+    };
+}
+
+async fn attempts(books: &Books) -> i64 {
+    sqlx::query_scalar("select last_value from attempts")
+        .fetch_one(books.pool())
+        .await
+        .expect("a count")
+}
+
+#[tokio::test]
+async fn the_order_that_spoils_a_batch_is_found_by_halving() {
+    let books = Books::new().await;
+    let (ann, bob, eve) = (
+        books.wallet(1_000).await,
+        books.wallet(0).await,
+        books.wallet(77).await,
+    );
+    books
+        .meddle(counted!(
+            "if exists (select from ledger.account where posted = 70) then
+                 raise check_violation;
+             end if;"
+        ))
+        .await
+        .expect("a trap");
+    let teller = Teller::open(books.pool().clone());
+    let mut orders: Vec<_> = (0..127)
+        .map(|n| order(&n.to_string(), ann, bob, usd(5)))
+        .collect();
+    orders.insert(90, order("trap", eve, bob, usd(7)));
+    let mut results = all_at_once(&teller, orders).await;
+    assert!(matches!(results.remove(90), Err(PostError::Database(_))));
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(
+        (books.posted(bob).await, books.posted(eve).await),
+        (635, 77)
+    );
+    let attempts = attempts(&books).await;
+    assert!(attempts < 30, "{attempts} attempts for 128 orders");
+    books.assert_proven().await;
+}
+
+/// A server that is going down may well begin with an error that looks like a wrong statement.
+#[tokio::test]
+async fn a_batch_is_not_taken_apart_against_a_server_that_is_away() {
+    let books = Books::new().await;
+    let (ann, bob) = (books.wallet(1_000).await, books.wallet(0).await);
+    books
+        .meddle(counted!(
+            "if attempt = 1 then raise check_violation; else raise too_many_connections; end if;"
+        ))
+        .await
+        .expect("a trap");
+    let teller = Teller::open(books.pool().clone());
+    let orders = (0..50)
+        .map(|n| order(&n.to_string(), ann, bob, usd(1)))
+        .collect();
+    for result in all_at_once(&teller, orders).await {
+        assert!(matches!(result, Err(PostError::Database(_))), "{result:?}");
+    }
+    assert_eq!(attempts(&books).await, 2);
+}
+
+/// Without a deadline of ours the teller would serve nobody any more.
+#[tokio::test]
+async fn a_server_that_falls_silent_holds_up_one_batch_and_no_more() {
+    let books = Books::new().await;
+    let (ann, bob) = (books.wallet(10).await, books.wallet(0).await);
+    // A lock that is never granted, and sessions that wait for ever, stand for the silence.
+    let pool = books.pool_with(&[("lock_timeout", "0"), ("statement_timeout", "0")]);
+    let teller = Teller::open(pool);
+    let mut silence = books.pool().begin().await.expect("a transaction");
+    sqlx::query("select from ledger.account for update")
+        .execute(&mut *silence)
+        .await
+        .expect("all locks");
+    let stuck = tokio::spawn({
+        let teller = teller.clone();
+        async move { teller.post(order("k", ann, bob, usd(1))).await }
+    });
+    let waits = "select exists (select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock')";
+    while !sqlx::query_scalar::<_, bool>(waits)
+        .fetch_one(books.pool())
+        .await
+        .expect("the locks")
+    {}
+    // Time flies when nothing else happens.
+    tokio::time::pause();
+    let Err(PostError::Database(error)) = stuck.await.expect("a task") else {
+        panic!("an answer without the database")
+    };
+    tokio::time::resume();
+    assert!(pg::outage(&error), "{error}");
+
+    silence.rollback().await.expect("it speaks again");
+    let outcome = teller
+        .post(order("k", ann, bob, usd(1)))
+        .await
+        .expect("an outcome");
+    assert_eq!(status(&outcome), 201);
+    assert_eq!(books.posted(bob).await, 1);
+    books.assert_proven().await;
+}
+
 #[tokio::test]
 async fn a_panic_costs_its_batch_and_not_the_teller() {
     let books = Books::new().await;
