@@ -24,7 +24,8 @@ pub enum OpeningError {
 /// Gives an account the balance it begins with, out of the equity account of its currency.
 ///
 /// Once: an account that has an opening entry keeps it, and `false` is returned. Takes place when the
-/// caller's transaction commits.
+/// caller's transaction commits, which holds both accounts locked until then: one opening a transaction,
+/// and last, else two could wait for each other in a circle.
 pub async fn open_balance(
     tx: &mut PgConnection,
     account: AccountId,

@@ -195,6 +195,7 @@ async fn a_role_that_may_only_add_can_post() {
         .expect("posted");
     assert_eq!(status(&outcomes[0]), 201);
     assert!(ledger::make_partitions(&pool, 5).await.expect("partitions") >= 2);
+    ledger::forget_answers(&pool, 30).await.expect("upkeep");
     let error = sqlx::query("delete from ledger.journal")
         .execute(&pool)
         .await

@@ -2,8 +2,10 @@
 
 mod books;
 mod concurrency;
+mod crash;
 mod idempotency;
 mod journal;
 mod model;
+mod month;
 mod proof;
 mod teller;
