@@ -19,6 +19,8 @@ use tower::ServiceExt;
 const MAX_CONNECTIONS: usize = 4096;
 /// How long a request's head may take to arrive, and a kept connection may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection that was accepted last has to bring its request.
+const LAST_HEADS: Duration = Duration::from_millis(100);
 /// The largest head, in bytes: the gateway's seal fits in with room.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
@@ -43,6 +45,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         });
     }
     drop(listener);
+    // hyper closes a connection on which it has read nothing yet, and the request of one that was
+    // accepted just now is still on its way.
+    tokio::time::sleep(LAST_HEADS).await;
     graceful.shutdown().await;
 }
 
@@ -70,7 +75,10 @@ async fn next(
         }
     };
     tokio::select! {
-        () = stop.cancelled() => None,
+        // Who stands in the kernel's queue when we are told to stop is let in: closing the listener
+        // would reset them.
+        biased;
         accepted = accept => Some(accepted),
+        () = stop.cancelled() => None,
     }
 }

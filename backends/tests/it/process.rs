@@ -73,6 +73,8 @@ async fn a_request_under_way_is_answered_before_the_end() {
     let mut process = stage.run(&[]);
     let body = r#"{"email":"ann@example.com","password":"not-ann's-own"}"#;
     let mut client = Slow::send_head(stage.apps, body.len());
+    // The handler has begun to read the body.
+    client.read_until("100 Continue\r\n\r\n");
     process.terminate();
     process.wait_for("draining");
     // New ones are not taken any more, and this one is.
@@ -93,11 +95,20 @@ impl Slow {
         write!(
             stream,
             "POST /v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
-             content-length: {length}\r\nx-identity: {}\r\n\r\n",
+             content-length: {length}\r\nexpect: 100-continue\r\nx-identity: {}\r\n\r\n",
             seal("users")
         )
         .expect("it reads");
         Self(stream)
+    }
+
+    fn read_until(&mut self, words: &str) {
+        let mut read = Vec::new();
+        while !read.ends_with(words.as_bytes()) {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).expect("it answers");
+            read.extend(byte);
+        }
     }
 
     fn finish(&mut self, body: &str) -> String {
