@@ -36,9 +36,6 @@ pub(crate) struct Entry {
     balance_after: i64,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
-    /// Where the list goes on behind this entry.
-    #[serde(skip)]
-    seq: i64,
 }
 
 /// Why money moved.
@@ -91,12 +88,12 @@ pub(crate) async fn list_entries(
         .filter(|wallet| wallet.owner == caller.user_id)
         .ok_or_else(wallet_not_found)?;
     let list = format!("entries of {id} for {}", caller.user_id);
-    let before = match &wish.cursor {
-        Some(cursor) => app.cursors.open(cursor, &list)?,
-        None => i64::MAX,
-    };
+    // The cursor names the last entry shown by its id. The `seq` behind it would tell how many transfers
+    // everybody has made.
+    let open = |cursor: &String| app.cursors.open(cursor, &list);
+    let before = wish.cursor.as_ref().map(open).transpose()?;
     let limit = i64::from(wish.limit) + 1;
     let rows = store::of_account(&app.pool, wallet.account, before, limit).await?;
-    let seal = |last: &Entry| app.cursors.seal(&last.seq, &list);
+    let seal = |last: &Entry| app.cursors.seal(&last.id, &list);
     Ok(Json(Page::cut(rows, wish.limit, seal)))
 }

@@ -189,7 +189,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::CurrencyMismatch => ("currency_mismatch", "Currencies differ"),
         Refusal::SameAccount => ("same_wallet", "From and to are one wallet"),
         Refusal::OutOfRange => ("bad_amount", "Bad amount"),
-        // The proof shouts about such a wallet; to its owner it is not there.
+        // A wallet whose account is gone, which only a damaged database has; to its owner it is not there.
         Refusal::UnknownAccount => return wallet_not_found(),
     };
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, title).detail(refusal.to_string())

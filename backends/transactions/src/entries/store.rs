@@ -2,27 +2,32 @@
 
 use ledger::{AccountId, Amount, Code};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::{Direction, Entry};
 use crate::wallets::store::currency;
 
-/// The account's entries posted before `before` (a `seq`), newest first.
+/// The account's entries, newest first; those posted before the transfer `before` where one is given.
 pub(super) async fn of_account(
     pool: &PgPool,
     account: AccountId,
-    before: i64,
+    before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Entry>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
-        select posting.seq as "seq!", posting.transfer_id as "transfer_id!", posting.code as "code!",
+        select posting.transfer_id as "transfer_id!", posting.code as "code!",
                posting.amount as "amount!", posting.currency as "currency!",
                posting.balance_after as "balance_after!", posting.created_at as "created_at!",
                other.id as "counterparty?"
         from (
             -- First the page, off the two indexes by account and seq; only then who the others are.
             select seq, transfer_id, code, amount, currency, balance_after, created_at, counterparty
-            from ledger.posting where account = $1 and seq < $2 order by seq desc limit $3
+            from ledger.posting
+            where account = $1 and seq < case
+                when $2::uuid is null then 9223372036854775807
+                else (select journal.seq from ledger.journal where journal.id = $2) end
+            order by seq desc limit $3
         ) as posting
         left join transactions.wallet as other on other.account = posting.counterparty
         order by posting.seq desc
@@ -50,7 +55,6 @@ pub(super) async fn of_account(
                 counterparty: row.counterparty,
                 balance_after: row.balance_after,
                 created_at: row.created_at,
-                seq: row.seq,
             })
         })
         .collect()

@@ -1,3 +1,4 @@
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::bank::{Bank, User, uuid};
@@ -116,4 +117,17 @@ async fn a_cursor_is_good_for_its_own_list_only() {
             "{limit}"
         );
     }
+}
+
+/// The journal's numbers run over all accounts: whoever read them could count everybody's transfers.
+#[tokio::test]
+async fn a_cursor_tells_nothing_that_the_page_does_not() {
+    let bank = Bank::open().await;
+    let (ann, bob) = (bank.user(1_000).await, bank.user(0).await);
+    bank.pay(ann, bob, 1).await;
+    let page = page(&bank, ann, "?limit=1").await;
+    let cursor = page["next_cursor"].as_str().expect("there is more");
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).expect("base64");
+    let position: Value = serde_json::from_slice(&bytes[16..]).expect("JSON behind the tag");
+    assert_eq!(position, page["items"][0]["id"]);
 }
