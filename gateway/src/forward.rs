@@ -173,6 +173,15 @@ pub fn write(headers: &mut HeaderMap, forward: &Forward<'_>) {
     write_identity(headers, forward);
 }
 
+/// Takes from an answer what concerned the upstream's connection only, and a statement that an
+/// upstream echoes: it is not for the client.
+pub fn clean_answer(headers: &mut HeaderMap) {
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    headers.remove(X_IDENTITY);
+}
+
 fn drop_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
     for name in HOP_BY_HOP {
         if !(websocket && matches!(name, "connection" | "upgrade")) {

@@ -7,9 +7,9 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use plugin_sdk::{BodyError, Reply, ResponseHead};
 
-use crate::cache;
 use crate::framing::Fault;
 use crate::proxy::Context;
+use crate::{cache, forward};
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -42,6 +42,10 @@ pub fn dress(session: &Session, ctx: &Context, answer: &mut ResponseHeader) {
         status: parts.status,
         headers: parts.headers,
     };
+    // A 101 is about the connection: these headers are what it says.
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        forward::clean_answer(&mut head.headers);
+    }
     if ctx.has_cache()
         && let Some(status) = cache::status(session)
         && let Ok(status) = HeaderValue::from_str(&status)

@@ -1,6 +1,6 @@
 use identity::KeyRing;
 
-use crate::stage::{KEY, OPEN, Stage};
+use crate::stage::{Answer, KEY, OPEN, Origin, Stage};
 
 const IDENTIFIED: &str = "
 auth:
@@ -118,7 +118,7 @@ async fn trap_18_nobody_is_believed_about_where_they_come_from() {
 
 #[tokio::test]
 async fn a_trusted_proxy_is_believed() {
-    let origin = crate::stage::Origin::start(crate::stage::Answer::echo).await;
+    let origin = Origin::start(Answer::echo).await;
     let stage = Stage::before(origin, "trusted_proxies: [127.0.0.0/8]", OPEN).await;
     stage
         .get("/", "X-Forwarded-For: 1.1.1.1, 6.6.6.6\r\n")
@@ -160,4 +160,24 @@ async fn a_trace_goes_on_with_a_span_of_our_own() {
         stage.records().await[0]["trace_id"],
         "4bf92f3577b34da6a3ce929d0e0e4736"
     );
+}
+
+#[tokio::test]
+async fn what_concerned_the_upstreams_connection_stays_there() {
+    let origin = Origin::start(|asked| {
+        Answer::ok("x")
+            .header("keep-alive", "timeout=5")
+            .header("proxy-connection", "keep-alive")
+            .header("upgrade", "h2c")
+            .header("x-identity", asked.headers["x-identity"].to_str().unwrap())
+    })
+    .await;
+    let stage = Stage::before(origin, "", OPEN).await;
+    for h2 in [true, false] {
+        let answer = stage.client(h2).get(stage.url("/")).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        for gone in ["keep-alive", "proxy-connection", "upgrade", "x-identity"] {
+            assert!(!answer.headers().contains_key(gone), "{gone}");
+        }
+    }
 }
