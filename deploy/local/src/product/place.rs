@@ -1,7 +1,8 @@
 //! The directories of a product, and what must be in them before anything serves.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -37,6 +38,9 @@ impl Place {
     pub(super) fn temporary(clone: &Path, ports: &Ports) -> anyhow::Result<Self> {
         let root =
             room::private(&std::env::temp_dir()).context("make a directory for the product")?;
+        // PostgreSQL does not run as root: where its user can't enter, the cluster would be kept
+        // elsewhere and outlive the product.
+        fs::set_permissions(&root, Permissions::from_mode(0o711))?;
         let place = Self {
             root,
             temporary: true,
