@@ -61,7 +61,7 @@ async fn run() -> anyhow::Result<ExitCode> {
     };
     stdout().write_all(banner::text(&product, &here).as_bytes())?;
     let outcome = tokio::select! {
-        failed = product.failed() => failed,
+        error = product.failed() => Err(error),
         () = either(&mut interrupt, &mut terminate) => Ok(()),
     };
     writeln!(

@@ -5,12 +5,12 @@ mod services;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::{Context, ensure};
-
 use crate::{inbox::Inbox, people::Person, ports::Ports, postgres::Cluster, supervise::Supervised};
 pub use place::Place;
 use place::Prepared;
 use services::Services;
+
+const WATCHED_EVERY: Duration = Duration::from_millis(200);
 
 /// What to start, and where.
 #[derive(Debug)]
@@ -163,23 +163,25 @@ impl Product {
         }
     }
 
-    /// Waits until PostgreSQL ends although nobody asked it to. The other parts are brought back
-    /// when they end; without their database there is nothing to bring back.
-    ///
-    /// # Errors
-    /// Always: the end is the error. With `DATABASE_URL` it never comes.
-    pub async fn failed(&mut self) -> anyhow::Result<()> {
+    /// Waits until PostgreSQL ends although nobody asked it to, and tells how. The other parts are
+    /// brought back when they end; without their database there is nothing to bring back. With
+    /// `DATABASE_URL` this never comes.
+    pub async fn failed(&mut self) -> anyhow::Error {
         let Some(cluster) = &mut self.cluster else {
             return std::future::pending().await;
         };
         loop {
-            let status = cluster.ended().context("watch PostgreSQL")?;
-            ensure!(
-                status.is_none(),
-                "PostgreSQL has ended; see {}",
-                self.place.log("postgres").display()
-            );
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            match cluster.ended() {
+                Ok(None) => tokio::time::sleep(WATCHED_EVERY).await,
+                Ok(Some(status)) => {
+                    let log = self.place.log("postgres");
+                    return anyhow::anyhow!(
+                        "PostgreSQL has ended ({status}); see {}",
+                        log.display()
+                    );
+                }
+                Err(error) => return anyhow::Error::new(error).context("watch PostgreSQL"),
+            }
         }
     }
 
