@@ -55,6 +55,8 @@ impl Post {
         let url = Url::parse(&config.smtp)
             .context("reading `smtp`: write smtps://host or smtp://host")?;
         let host = url.host_str().context("reading `smtp`: it names no host")?;
+        // Brackets are how URLs write an IPv6 address, and nobody else does.
+        let host = host.trim_matches(['[', ']']);
         ensure!(
             url.username().is_empty() && url.password().is_none(),
             "`smtp` holds a name or password: they belong in `smtp_user` and `smtp_password`"
