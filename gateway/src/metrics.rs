@@ -25,7 +25,8 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     /// Open connections, by `listener`.
     pub connections: IntGaugeVec,
-    /// Connections that were closed unserved, by `listener` and `reason`.
+    /// Connections that were closed unserved, by `listener` and `reason` (`per_ip`, `handshake`,
+    /// `handshake_timeout`, `head`).
     pub connections_refused: IntCounterVec,
     /// Requests that we answered ourselves, by `route`, `code` (that of the problem; `none` when it
     /// was no problem) and `by` (the plugin or `gateway`).

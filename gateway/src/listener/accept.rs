@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pingora::apps::ServerApp as _;
 use pingora::protocols::{ALPN, Stream};
+use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -48,7 +49,7 @@ pub(super) async fn connections(
 fn welcome(door: &Arc<Door>, tcp: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
     let per_ip = door.settings.load().max_connections_per_ip;
     let Some(guest) = door.census.enter(peer.ip(), per_ip) else {
-        door.refused("per_ip");
+        door.unserved("per_ip").inc();
         return;
     };
     tokio::spawn(serve(door.clone(), tcp, peer, guest, stop.clone()));
@@ -75,23 +76,21 @@ async fn serve(
             let handshake = certificate.acceptor().tls_handshake(socket);
             match tokio::time::timeout(settings.handshake_timeout, handshake).await {
                 Ok(Ok(stream)) => Box::new(stream),
-                Ok(Err(_)) => return door.refused("handshake"),
-                Err(_) => return door.refused("handshake_timeout"),
+                Ok(Err(_)) => return door.unserved("handshake").inc(),
+                Err(_) => return door.unserved("handshake_timeout").inc(),
             }
         }
     };
     let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-    let patient = Patient::new(stream, door.settings.clone(), h2);
+    let patient = Patient::new(stream, door.settings.clone(), h2, door.unserved("head"));
     door.proxy.process_new(Box::new(patient), &stop).await;
     drop(guest);
 }
 
 impl Door {
-    fn refused(&self, reason: &str) {
-        self.shared
-            .metrics
-            .connections_refused
-            .with_label_values(&[self.name.as_str(), reason])
-            .inc();
+    /// Counts connections that end unserved, for one reason.
+    fn unserved(&self, reason: &str) -> IntCounter {
+        let all = &self.shared.metrics.connections_refused;
+        all.with_label_values(&[self.name.as_str(), reason])
     }
 }

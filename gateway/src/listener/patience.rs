@@ -13,6 +13,7 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
+use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -38,6 +39,9 @@ pub struct Patient {
     /// Bytes of the head that is being read.
     head: usize,
     h2: bool,
+    /// Counts heads that never became a request: late, cut or not understood. The transport
+    /// answers these itself, and there is no record of them.
+    unserved: IntCounter,
 }
 
 /// Whose turn it is on a connection. Shared with the request, which says when it has begun and
@@ -65,7 +69,12 @@ impl Turn {
 }
 
 impl Patient {
-    pub(super) fn new(stream: Stream, settings: Arc<ArcSwap<plan::Listener>>, h2: bool) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        settings: Arc<ArcSwap<plan::Listener>>,
+        h2: bool,
+        unserved: IntCounter,
+    ) -> Self {
         // A new connection has one head's time to say something: it came to ask.
         let first = settings.load().header_timeout;
         Self {
@@ -76,6 +85,7 @@ impl Patient {
             timer: Box::pin(tokio::time::sleep(first)),
             head: 0,
             h2,
+            unserved,
         }
     }
 
@@ -107,6 +117,14 @@ impl Patient {
         // Up to twice the bound a head gets its 431; what is longer yet is not worth an answer.
         let most = self.settings.load().max_header.saturating_mul(2) + H2_PREFACE;
         self.head <= most && self.timer.deadline() > Instant::now()
+    }
+}
+
+impl Drop for Patient {
+    fn drop(&mut self) {
+        if self.turn.0.load(Ordering::Acquire) == HEAD {
+            self.unserved.inc();
+        }
     }
 }
 

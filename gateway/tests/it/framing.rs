@@ -125,3 +125,21 @@ async fn an_absolute_target_means_its_own_host() {
     assert_eq!(asked.target, "/v1/x?y=1");
     assert_eq!(asked.headers["host"], "edge.test");
 }
+
+/// The transport refuses some heads itself; they leave no record, but they are counted.
+#[tokio::test]
+async fn a_head_that_is_no_head_is_counted() {
+    let stage = Stage::open(OPEN).await;
+    let answer = stage
+        .raw("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let unserved = "gateway_connections_refused_total{listener=\"plain\",reason=\"head\"}";
+    stage.metric_becomes(unserved, 1.0).await;
+    assert_eq!(stage.get("/", "").await.status, 200);
+    assert_eq!(
+        stage.metric(unserved),
+        1.0,
+        "a request that is served is not"
+    );
+}
