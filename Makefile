@@ -16,7 +16,7 @@ run: ## Start everything on https://localhost:8443, until Ctrl-C
 
 test: ## Run every test, with a PostgreSQL and a Redis of their own
 	@deploy/local/install.sh build run test
-	cargo build --locked --workspace
+	@# Builds the programs too, since each has tests of its own: the journeys find them beside theirs.
 	cargo test --locked --workspace
 
 check: ## Check format, lints and the house rules
