@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use host::testing::{Answer, Call};
@@ -118,7 +118,7 @@ apps:
             .spawn()
             .expect("the program starts");
         let log = BufReader::new(child.stderr.take().expect("piped"));
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(10_000);
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {

@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Every request must carry a seal that the gateway made for this app, just now; without it the
 /// answer is 401 whatever it asks. Then: its request id is known to whatever happens for it, its
 /// body is capped at [`MAX_BODY_BYTES`], it has 10 seconds, and each way to fail, a panic too, is
-/// a [`Problem`].
+/// a [`Problem`]. Where there is no route the answer is 404, sealed or not.
 pub fn guarded(app_name: &'static str, api: OpenApiRouter, host: &host::Host) -> Router {
     let guard = Guard {
         app: app_name,
