@@ -5,6 +5,7 @@
 
 mod arrows;
 mod dependencies;
+mod format;
 mod licences;
 mod pages;
 mod sizes;
