@@ -97,6 +97,17 @@ impl Cluster {
         })
     }
 
+    /// Removes a cluster that is kept under `directory` and does not run, wherever its data lie.
+    ///
+    /// # Errors
+    /// When something of it cannot be removed.
+    pub fn remove(directory: &Path) -> std::io::Result<()> {
+        if let Some(elsewhere) = home::elsewhere_noted(directory) {
+            fs::remove_dir_all(elsewhere)?;
+        }
+        fs::remove_dir_all(directory)
+    }
+
     /// Where to connect, in the form sqlx and libpq both read.
     #[must_use]
     pub fn url(&self) -> String {

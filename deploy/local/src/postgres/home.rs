@@ -18,6 +18,8 @@ use crate::room;
 
 /// Where the data of root's clusters go when the server's user cannot reach the clone.
 const ELSEWHERE: &str = "/var/lib/vorota";
+/// The file that says so where a person looks for the data.
+const NOTE: &str = "is-kept-in";
 /// The directory every user of a Unix may enter; `TMPDIR` may be root's alone.
 const SHARED: &str = "/tmp";
 const ORPHAN_STOPS_WITHIN: Duration = Duration::from_secs(30);
@@ -56,11 +58,7 @@ impl Home {
         fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
         give(&path, user)?;
         if !reached {
-            // Said where a person looks for the data.
-            fs::write(
-                directory.join("is-kept-in"),
-                format!("{}\n", path.display()),
-            )?;
+            fs::write(directory.join(NOTE), format!("{}\n", path.display()))?;
         }
         // The cluster's own path may be too long for a socket.
         Ok(Self {
@@ -142,6 +140,12 @@ fn elsewhere(directory: &Path) -> PathBuf {
         .replace('+', "++")
         .replace('/', "+");
     Path::new(ELSEWHERE).join(name.trim_start_matches('+'))
+}
+
+/// The place elsewhere that stands for the directory.
+pub(super) fn elsewhere_noted(directory: &Path) -> Option<PathBuf> {
+    let note = fs::read_to_string(directory.join(NOTE)).ok()?;
+    Some(PathBuf::from(note.trim_end_matches('\n')))
 }
 
 /// Stops a server that outlived its watcher, and clears the file that a killed server left: its

@@ -128,7 +128,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.temporary {
-            // In the system's directory for what is left behind.
+            // What cannot be removed lies where systems tidy up; the cluster's data may lie elsewhere.
+            let _ = Cluster::remove(&self.var().join("postgres"));
             let _ = fs::remove_dir_all(&self.root);
         }
     }

@@ -116,10 +116,8 @@ fn a_kept_cluster_outlives_stops_kills_and_stale_files() {
     let cluster = open();
     assert_eq!(ask(&cluster.url(), "select sum(n) from kept"), "3");
     cluster.stop().expect("a clean stop");
-    let elsewhere = fs::read_to_string(directory.join("is-kept-in")).ok();
-    if let Some(path) = elsewhere {
-        fs::remove_dir_all(path.trim()).expect("removed");
-    }
+    Cluster::remove(&directory).expect("removed");
+    assert!(!data.exists(), "wherever it lay");
     fs::remove_dir_all(place).expect("removed");
 }
 
@@ -143,9 +141,8 @@ fn a_server_that_outlived_its_watcher_is_stopped_first() {
     let second = Cluster::open(&directory, &log).unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(ask(&second.url(), "select 1"), "1");
     assert_ne!(second.pid().to_string(), orphan);
-    let data = second.data().to_path_buf();
     second.stop().expect("a clean stop");
-    fs::remove_dir_all(data.parent().expect("the cluster's home")).expect("removed");
+    Cluster::remove(&directory).expect("removed");
     fs::remove_dir_all(place).expect("removed");
 }
 
