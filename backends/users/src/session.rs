@@ -3,7 +3,7 @@
 //! A session is a family of refresh tokens, of which one is alive. Spending it makes its successor.
 //! Two tabs, or a client whose answer was lost, spend the same token twice and mean no harm: within
 //! [`GRACE`] they get the same successor, since that is a keyed hash of the token they spent, not a
-//! new draw. After that, a spent token is proof that two parties hold the family, and as nobody can
+//! new draw; and where one of them has gone on meanwhile, the token that is alive now. After that, a spent token is proof that two parties hold the family, and as nobody can
 //! tell which one is the thief it ends for both.
 
 mod refresh_token;
@@ -30,7 +30,7 @@ use crate::{
 };
 use store::{End, TokenState};
 
-/// How long a spent token still answers with its successor.
+/// How long a spent token is still answered with the living one.
 const GRACE: Duration = Duration::seconds(10);
 /// A session that is not refreshed for so long ends.
 const IDLE_LIFETIME: Duration = Duration::days(30);
@@ -112,10 +112,15 @@ pub(crate) async fn refresh(
     let (session, state) = store::lock(&mut tx, &parent.hash())
         .await?
         .ok_or(SessionError::InvalidToken)?;
-    let successor = parent.successor(&app.refresh_key);
+    let mut successor = parent.successor(&app.refresh_key);
     match judge(&session, &state, now) {
         Verdict::Rotate => rotate(&mut tx, &session, &parent, &successor, now).await?,
-        Verdict::Repeat => {}
+        // A successor that was spent as well would end the session when it is brought the next time.
+        Verdict::Repeat => {
+            while store::is_spent(&mut tx, &successor.hash()).await? {
+                successor = successor.successor(&app.refresh_key);
+            }
+        }
         Verdict::Expired => return Err(SessionError::InvalidToken),
         Verdict::Reused => {
             end_family(&mut tx, &session, now).await?;
@@ -197,7 +202,7 @@ pub(crate) async fn logout(
 enum Verdict {
     /// It is the living one: spend it.
     Rotate,
-    /// It was spent a moment ago: answer the same again.
+    /// It was spent a moment ago: answer with the token that lives now.
     Repeat,
     /// It was spent long ago: end the family.
     Reused,

@@ -111,6 +111,18 @@ pub(super) async fn lock(
     }))
 }
 
+/// Tells whether a token was spent; one that is not there was not.
+pub(super) async fn is_spent(tx: &mut PgConnection, hash: &Tag) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        select exists (select from users.refresh_token where hash = $1 and spent_at is not null) as "spent!"
+        "#,
+        &hash[..]
+    )
+    .fetch_one(tx)
+    .await
+}
+
 /// Marks a token as spent.
 pub(super) async fn spend_token(
     tx: &mut PgConnection,
