@@ -1,5 +1,7 @@
 //! Group commit: many callers, few commits, and nobody suffers for another.
 
+use std::task::Poll;
+
 use ledger::{AccountId, Outcome, PostError, Teller};
 
 use crate::books::{Books, order, status, usd};
@@ -201,6 +203,29 @@ async fn a_server_that_falls_silent_holds_up_one_batch_and_no_more() {
     assert_eq!(status(&outcome), 201);
     assert_eq!(books.posted(bob).await, 1);
     books.assert_proven().await;
+}
+
+#[tokio::test]
+async fn who_finds_the_queue_full_is_told_at_once() {
+    let books = Books::new().await;
+    let (ann, bob) = (books.wallet(5_000).await, books.wallet(0).await);
+    let teller = Teller::open(books.pool().clone());
+    let mut taken = Vec::new();
+    // The teller runs on this thread, so nothing is served until we wait for something.
+    let refused = loop {
+        let key = taken.len().to_string();
+        let mut post = Box::pin(teller.post(order(&key, ann, bob, usd(1))));
+        match futures::poll!(&mut post) {
+            Poll::Ready(result) => break result,
+            Poll::Pending => taken.push(post),
+        }
+    };
+    assert!(matches!(refused, Err(PostError::Busy)), "{refused:?}");
+    assert_eq!(taken.len(), 4096);
+    let served = futures::future::try_join_all(taken).await;
+    assert_eq!(served.expect("an outcome for each").len(), 4096);
+    assert_eq!(books.posted(bob).await, 4096);
+    assert_eq!(commits(&books).await, 4, "batches of 1024");
 }
 
 #[tokio::test]
