@@ -62,7 +62,7 @@ impl Proof {
 /// Its time grows with the journal, so it belongs into a job, never into a request.
 pub async fn reconcile(pool: &PgPool) -> Result<Proof, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    store::be_patient(&mut tx).await?;
+    crate::store::be_patient(&mut tx).await?;
     let violations = store::violations(&mut tx).await?;
     tx.rollback().await?;
     Ok(Proof(violations))

@@ -246,6 +246,14 @@ pub(crate) async fn write(
     Ok(written.idem == kept.len() as i64)
 }
 
+/// For the rest of the transaction a statement may take as long as a long table asks for.
+pub(crate) async fn be_patient(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("select set_config('statement_timeout', '30min', true)")
+        .fetch_one(tx)
+        .await
+        .map(drop)
+}
+
 pub(crate) async fn make_partitions(pool: &PgPool, months_ahead: u8) -> Result<u32, sqlx::Error> {
     let made = sqlx::query_scalar!(
         r#"select ledger.make_partitions($1) as "made!""#,
@@ -257,18 +265,22 @@ pub(crate) async fn make_partitions(pool: &PgPool, months_ahead: u8) -> Result<u
 }
 
 /// Deletes at most `limit` answers older than `days`.
-pub(crate) async fn forget(pool: &PgPool, days: u16, limit: i64) -> Result<u64, sqlx::Error> {
+pub(crate) async fn forget(
+    conn: &mut PgConnection,
+    days: u16,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
     let done = sqlx::query!(
         r#"
         delete from ledger.idem where (principal, key_hash) in (
             select principal, key_hash from ledger.idem
-            where created_at < clock_timestamp() - make_interval(days => $1) limit $2
+            where created_at < now() - make_interval(days => $1) limit $2
         )
         "#,
         i32::from(days),
         limit,
     )
-    .execute(pool)
+    .execute(conn)
     .await?;
     Ok(done.rows_affected())
 }

@@ -2,14 +2,6 @@
 
 use sqlx::PgConnection;
 
-/// For the rest of the transaction a statement may take as long as a long journal asks for.
-pub(super) async fn be_patient(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!("select set_config('statement_timeout', '30min', true)")
-        .fetch_one(tx)
-        .await
-        .map(drop)
-}
-
 /// In order of `Invariant::ALL`.
 pub(super) async fn violations(conn: &mut PgConnection) -> Result<[i64; 5], sqlx::Error> {
     let found = sqlx::query!(
