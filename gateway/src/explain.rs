@@ -52,14 +52,15 @@ pub fn explain(plan: &Plan, question: &Question) -> anyhow::Result<Explanation> 
     });
     let decision = decide::decide(plan, &head, caller.clone());
     let winner = decision.located();
+    let runners_up = runners_up(plan, path, &method, winner);
     Ok(Explanation {
         method: method.to_string(),
         asked: path.to_owned(),
         host: winner.map(|located| located.host.clone()),
         path: winner.map(|located| located.path.clone()),
         verdict: verdict(&decision),
-        runners_up: runners_up(plan, path, &method, winner),
-        way: winner.map(|located| way(plan, located, &head, caller)),
+        way: winner.map(|located| way(plan, located, &head, caller, runners_up.len())),
+        runners_up,
     })
 }
 
@@ -173,7 +174,13 @@ fn why_lost(rule: &Match, method: &Method, winner: Option<&Located>) -> String {
     }
 }
 
-fn way(plan: &Plan, located: &Located, head: &RawHead<'_>, caller: Option<Arc<Principal>>) -> Way {
+fn way(
+    plan: &Plan,
+    located: &Located,
+    head: &RawHead<'_>,
+    caller: Option<Arc<Principal>>,
+    runners_up: usize,
+) -> Way {
     let route = &located.route;
     let facts = Facts {
         route: route.id.clone(),
@@ -203,6 +210,10 @@ fn way(plan: &Plan, located: &Located, head: &RawHead<'_>, caller: Option<Arc<Pr
     Way {
         route: route.id.to_string(),
         rule: rule(&route.rule),
+        why: match runners_up {
+            0 => "the only route whose path fits".into(),
+            others => format!("the most specific of {} whose paths fit", others + 1),
+        },
         params: located
             .params
             .iter()

@@ -41,6 +41,8 @@ pub struct Way {
     pub route: String,
     /// What it takes.
     pub rule: String,
+    /// Why it won.
+    pub why: String,
     /// What the path's parameters caught.
     pub params: Vec<(String, String)>,
     /// Whether somebody must be known.
@@ -98,6 +100,7 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "  route     {} ({})", self.route, self.rule)?;
+        writeln!(f, "  why       {}", self.why)?;
         for (name, value) in &self.params {
             writeln!(f, "  param     {name} = {value}")?;
         }

@@ -38,6 +38,7 @@ fn a_request_that_goes_on() {
               is        /v1/me/name
               verdict   goes on to users
               route     me.read (GET /v1/me/{part})
+              why       the most specific of 2 whose paths fit
               param     part = name
               chain
                 edge      request_id    request_id    runs
@@ -63,6 +64,7 @@ fn a_request_that_is_refused_by_its_route() {
             GET /v1/me/name
               verdict   refused with 403 forbidden
               route     me.read (GET /v1/me/{part})
+              why       the most specific of 2 whose paths fit
               param     part = name
               chain
                 edge      request_id    request_id    runs
@@ -84,6 +86,7 @@ fn a_request_that_is_refused_by_its_route() {
             GET /v1/me/name
               verdict   refused with 401 unauthenticated
               route     me.read (GET /v1/me/{part})
+              why       the most specific of 2 whose paths fit
               param     part = name
               chain
                 edge      request_id    request_id    runs
