@@ -11,6 +11,8 @@ use crate::framing::Fault;
 use crate::proxy::Context;
 use crate::{cache, forward};
 
+/// The longest body that is taken in behind an answer of ours, in bytes.
+const REST: u64 = 64 * 1024;
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Sends an answer of our own. The connection stays, unless its framing is in doubt or the body
@@ -32,7 +34,21 @@ pub async fn send(session: &mut Session, ctx: &mut Context, reply: Reply) -> Res
         .write_response_header(Box::new(answer), bare)
         .await?;
     let body = (!bare).then_some(body);
-    session.write_response_body(body, true).await
+    session.write_response_body(body, true).await?;
+    take_rest(session).await;
+    Ok(())
+}
+
+/// Takes in what a client on HTTP/2 still sends behind our answer, where it is little. A stream
+/// that ends half read is reset, and clients such as curl 7.88 take that for a failure, though
+/// they must not (RFC 9113 §8.1): they would show nothing of our answer.
+async fn take_rest(session: &mut Session) {
+    let length = session.req_header().headers.get(header::CONTENT_LENGTH);
+    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    if session.is_http2() && length.is_some_and(|length| length <= REST) {
+        // The answer is out: whether the rest comes, or in time, changes nothing.
+        let _ = session.as_downstream_mut().drain_request_body().await;
+    }
 }
 
 /// Runs the response hooks over an answer that came from the upstream or the cache.

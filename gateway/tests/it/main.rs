@@ -11,6 +11,7 @@
 )]
 
 mod cache;
+mod early;
 mod faults;
 mod forward;
 mod framing;
