@@ -4,7 +4,6 @@
 //! order of key, so none waits for another in a circle. A batch of one and of a thousand take the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -54,15 +53,11 @@ pub enum Outcome {
 /// (when it struck the commit itself, or there was no answer in time) that asking again under the same
 /// key will tell.
 pub async fn post(pool: &PgPool, orders: &[Order]) -> Result<Vec<Outcome>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    match tokio::time::timeout(DEADLINE, rounds(&mut connection, orders)).await {
-        Ok(outcomes) => outcomes,
-        Err(_) => {
-            // Back in the pool, it would wait for the same silent server and never be let go.
-            connection.close_on_drop();
-            Err(io::Error::new(io::ErrorKind::TimedOut, "no answer from the database").into())
-        }
-    }
+    pg::within(DEADLINE, async {
+        let mut connection = pool.acquire().await?;
+        rounds(&mut connection, orders).await
+    })
+    .await
 }
 
 /// Each round that ends without a commit has seen another replica commit one of our keys, which the next

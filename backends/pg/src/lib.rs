@@ -17,5 +17,5 @@ mod schema;
 pub mod testing;
 
 pub use consumer::{Consumer, Handled};
-pub use pool::{Settings, Url, UrlError, answers, lazy, outage, wait};
+pub use pool::{Settings, Url, UrlError, answers, lazy, outage, wait, within};
 pub use relay::{Bell, Delivery, Relay};

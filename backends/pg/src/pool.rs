@@ -1,5 +1,7 @@
 //! Pools: bounded, with a deadline on everything.
 
+use std::future::Future;
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -112,6 +114,12 @@ pub fn lazy(url: &Url, settings: &Settings) -> PgPool {
                 Ok(true)
             })
         })
+        // A query that was dropped midway (a request's deadline) is waited for here. sqlx does so
+        // as well, but for ever: against a server that has fallen silent each such request would
+        // cost the pool a connection. The price is a second ping, when the request is answered.
+        .after_release(|connection, _| {
+            Box::pin(async move { within(RELEASE, connection.ping()).await.map(|()| true) })
+        })
         .idle_timeout(Duration::from_secs(300))
         .max_lifetime(Duration::from_secs(1_800))
         .connect_lazy_with(options)
@@ -119,6 +127,22 @@ pub fn lazy(url: &Url, settings: &Settings) -> PgPool {
 
 fn millis(duration: Duration) -> String {
     duration.as_millis().to_string()
+}
+
+/// Runs queries that must come to an end. A server that has gone without a word (a failover, a cut
+/// cable) keeps none of its own limits, and no answer would ever come.
+///
+/// What is dropped at the deadline goes back to its pool, which looks after it (see [`lazy`]).
+pub async fn within<T>(
+    deadline: Duration,
+    queries: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(deadline, queries)
+        .await
+        .unwrap_or_else(|_| {
+            let silence = io::Error::new(io::ErrorKind::TimedOut, "no answer from the database");
+            Err(silence.into())
+        })
 }
 
 /// Waits until the database answers, for at most `patience`. The error is the last one met.
@@ -142,6 +166,9 @@ pub async fn wait(pool: &PgPool, patience: Duration) -> Result<(), sqlx::Error> 
 /// A connection that has been idle for no longer than this is used without a question.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long a connection that comes back may take to be ready for the next.
+const RELEASE: Duration = Duration::from_secs(2);
+
 const RETRY: Duration = Duration::from_millis(250);
 
 async fn connect(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
@@ -151,10 +178,7 @@ async fn connect(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
 /// Whether the database answers within a second.
 pub async fn answers(pool: &PgPool) -> bool {
     let ask = sqlx::query("select 1").execute(pool);
-    matches!(
-        tokio::time::timeout(Duration::from_secs(1), ask).await,
-        Ok(Ok(_))
-    )
+    within(Duration::from_secs(1), ask).await.is_ok()
 }
 
 /// Whether an error says that the database is away or overloaded, so that the same request may
@@ -168,11 +192,15 @@ pub fn outage(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // 08 connection, 53 out of resources, 57 shut down or cancelled by a timeout,
-            // 55P03 a lock was not to be had, 25006 a replica that is not the primary yet;
-            // 28, 3D and 55000 the server lets us into this database no more.
-            ["08", "53", "57", "55P03", "25006", "28", "3D", "55000"]
-                .iter()
-                .any(|class| code.starts_with(class))
+            // 55P03 a lock was not to be had, 25006 a replica that is not the primary yet,
+            // 25P03 and 25P04 a transaction that took too long, 40001 and 40P01 two that could
+            // not both be; 28, 3D and 55000 the server lets us into this database no more.
+            [
+                "08", "53", "57", "55P03", "25006", "25P03", "25P04", "40001", "40P01", "28", "3D",
+                "55000",
+            ]
+            .iter()
+            .any(|class| code.starts_with(class))
         }),
         _ => false,
     }

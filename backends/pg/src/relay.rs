@@ -6,7 +6,8 @@ use std::time::Duration;
 use events::Envelope;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use sqlx::postgres::{PgListener, PgPool};
+use sqlx::Transaction;
+use sqlx::postgres::{PgListener, PgPool, Postgres};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -15,12 +16,15 @@ use uuid::Uuid;
 use crate::Consumer;
 use crate::outbox::CHANNEL;
 use crate::schema::statement;
+use crate::within;
 
 /// How often a relay looks without having been rung: catches retries that fell due, and rings lost
 /// on the way (PgBouncer in transaction mode loses them all).
 const POLL: Duration = Duration::from_millis(500);
 /// The longest that one consumer may take over one event.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest that the database may take over one step of a round.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How many events of different keys are under way at once.
 const AT_ONCE: usize = 4;
 /// How many events one round takes.
@@ -99,6 +103,29 @@ impl Relay {
 
     /// Delivers what is due; tells how many events left the outbox.
     pub async fn round(&self) -> Result<usize, sqlx::Error> {
+        let Some((lock, due)) = within(ANSWER, self.claim()).await? else {
+            return Ok(0);
+        };
+        let mut delivered = 0;
+        let mut due = due.into_iter();
+        let mut under_way: FuturesUnordered<_> = due
+            .by_ref()
+            .take(AT_ONCE)
+            .map(|event| self.deliver(event))
+            .collect();
+        while let Some(outcome) = under_way.next().await {
+            delivered += usize::from(outcome? == Delivery::Done);
+            under_way.extend(due.next().map(|event| self.deliver(event)));
+        }
+        drop(under_way);
+        within(ANSWER, lock.commit()).await?;
+        Ok(delivered)
+    }
+
+    /// What is due, and the lock that makes it ours; `None` while another process holds it.
+    async fn claim(
+        &self,
+    ) -> Result<Option<(Transaction<'static, Postgres>, Vec<Waiting>)>, sqlx::Error> {
         let mut lock = self.pool.begin().await?;
         // The lock goes with this transaction, whichever way it ends. No row is written in it, so
         // it holds back neither vacuum nor anybody's commit while consumers work.
@@ -108,9 +135,9 @@ impl Relay {
                 .fetch_one(&mut *lock)
                 .await?;
         if !ours {
-            return Ok(0);
+            return Ok(None);
         }
-        let due: Vec<Waiting> = sqlx::query_as(statement(
+        let due = sqlx::query_as(statement(
             "select seq, id, topic, key, created_at, payload, attempts
             from {schema}.outbox head
             where topic = $1 and delivered_at is null and next_try_at <= now()
@@ -126,21 +153,7 @@ impl Relay {
         .bind(ROUND)
         .fetch_all(&mut *lock)
         .await?;
-
-        let mut delivered = 0;
-        let mut due = due.into_iter();
-        let mut under_way: FuturesUnordered<_> = due
-            .by_ref()
-            .take(AT_ONCE)
-            .map(|event| self.deliver(event))
-            .collect();
-        while let Some(outcome) = under_way.next().await {
-            delivered += usize::from(outcome? == Delivery::Done);
-            under_way.extend(due.next().map(|event| self.deliver(event)));
-        }
-        drop(under_way);
-        lock.commit().await?;
-        Ok(delivered)
+        Ok(Some((lock, due)))
     }
 
     async fn deliver(&self, event: Waiting) -> Result<Delivery, sqlx::Error> {
@@ -171,20 +184,20 @@ impl Relay {
 
     async fn settle(&self, seq: i64) -> Result<(), sqlx::Error> {
         // The payload may hold a code: it has done its work, so it goes.
-        sqlx::query(statement(
+        let settled = sqlx::query(statement(
             "update {schema}.outbox
             set delivered_at = now(), attempts = attempts + 1, payload = '{}', last_error = null
             where seq = $1",
             self.schema,
         ))
         .bind(seq)
-        .execute(&self.pool)
-        .await?;
+        .execute(&self.pool);
+        within(ANSWER, settled).await?;
         Ok(())
     }
 
     async fn postpone(&self, seq: i64, error: &str) -> Result<(), sqlx::Error> {
-        sqlx::query(statement(
+        let postponed = sqlx::query(statement(
             "update {schema}.outbox
             set attempts = attempts + 1, last_error = left($2, 500), next_try_at = now()
                 + least(300, 0.25 * 2 ^ least(attempts, 20)) * (0.5 + random() / 2)
@@ -194,8 +207,8 @@ impl Relay {
         ))
         .bind(seq)
         .bind(error)
-        .execute(&self.pool)
-        .await?;
+        .execute(&self.pool);
+        within(ANSWER, postponed).await?;
         Ok(())
     }
 }

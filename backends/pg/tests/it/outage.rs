@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use pg::{Settings, Url, lazy, outage, wait};
+use pg::{Settings, Url, lazy, outage, wait, within};
+use sqlx::AssertSqlSafe;
 
 fn settings() -> Settings {
     Settings {
@@ -81,6 +82,56 @@ async fn a_connection_killed_in_the_pool_is_not_met_by_a_statement() {
         .await
         .unwrap();
     assert_ne!(pid, other);
+}
+
+/// A lock that is never granted, and no limit of the server's, stand for its silence.
+#[tokio::test]
+async fn a_query_given_up_costs_the_pool_no_connection() {
+    let database = pg::testing::database_of(&[]).await;
+    let silent = Settings {
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(10),
+        statement_timeout: Duration::ZERO,
+        lock_timeout: Duration::ZERO,
+        pgbouncer: false,
+    };
+    let pool = lazy(&Url::parse(&database.url).unwrap(), &silent);
+    sqlx::query("create table t (x int)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let mut holder = database.pool.begin().await.unwrap();
+    sqlx::query("lock table t")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let stuck = sqlx::query("select * from t").execute(&pool);
+    let error = within(Duration::from_millis(100), stuck).await.unwrap_err();
+    assert!(outage(&error), "{error}");
+    // The only connection has been replaced, though it is still waiting for its answer.
+    sqlx::query("select 1").execute(&pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_second_try_may_mend_is_an_outage_and_a_wrong_statement_is_none() {
+    let database = pg::testing::database_of(&[]).await;
+    for (code, expected) in [
+        ("25P03", true),
+        ("40001", true),
+        ("40P01", true),
+        ("53300", true),
+        ("57P01", true),
+        ("23505", false),
+        ("25P02", false),
+        ("42601", false),
+    ] {
+        let raise = format!("do $$ begin raise sqlstate '{code}'; end $$");
+        let error = sqlx::raw_sql(AssertSqlSafe(raise))
+            .execute(&database.pool)
+            .await
+            .unwrap_err();
+        assert_eq!(outage(&error), expected, "{code}: {error}");
+    }
 }
 
 #[tokio::test]
