@@ -5,3 +5,4 @@ mod migrate;
 mod outage;
 mod relay;
 mod stage;
+mod tls;
