@@ -46,8 +46,10 @@ pub struct Caches {
 impl Caches {
     /// Turns the cache on for a request, unless its answer can't be shared.
     pub fn enable(&self, session: &mut Session, policy: &CachePolicy) {
+        // Over HTTP/2 a body may come without a header that says so.
+        let bodiless = session.as_downstream_mut().is_body_empty();
         let request = session.req_header();
-        if !may_share(&request.method, &request.headers, policy) {
+        if !bodiless || !may_share(&request.method, &request.headers, policy) {
             return;
         }
         let room = self.room(policy);
@@ -77,8 +79,8 @@ impl Caches {
     }
 }
 
-/// Whether a request's answer may be kept and given to others. A caller's credentials or cookies
-/// may have shaped it; a body surely has.
+/// Whether a request's answer may be kept and given to others, as far as its head tells: a caller's
+/// credentials or cookies may have shaped it.
 fn may_share(method: &Method, headers: &HeaderMap, policy: &CachePolicy) -> bool {
     let cookie_is_keyed = policy.vary.contains(&header::COOKIE);
     matches!(*method, Method::GET | Method::HEAD)

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use pingora::cache::key::HashBinary;
 use pingora::cache::{CacheKey, CacheMeta, NoCacheReason, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -268,6 +268,21 @@ impl ProxyHttp for Proxy {
             reply::dress(session, ctx, answer);
         }
         Ok(())
+    }
+
+    /// The cache asks with `GET` for a `HEAD`, so that it has something to keep. Over HTTP/2 the
+    /// transport would pass the body on, which ends the client's stream with an error.
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> Result<Option<Duration>> {
+        if *ctx.method() == Method::HEAD {
+            *body = None;
+        }
+        Ok(None)
     }
 
     /// It went wrong: the client is told in our words, if it can still be told.

@@ -1,5 +1,11 @@
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::stage::{Answer, Origin, Stage, counted};
 
@@ -120,6 +126,60 @@ async fn heads_and_ranges_are_answered_from_what_is_kept() {
         "{head}"
     );
     assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+/// Asked with a `GET` for the cache's sake, the upstream answers with a body that is not the
+/// client's.
+#[tokio::test]
+async fn a_head_over_http2_is_answered_without_the_body_that_is_kept() {
+    let (stage, asked) = numbering().await;
+    let client = stage.client(true);
+    for outcome in ["uri-miss", "hit"] {
+        let head = client.head(stage.url("/")).send().await.unwrap();
+        assert_eq!(head.status(), 200);
+        let said = head.headers()["cache-status"].to_str().unwrap();
+        assert!(said.contains(outcome), "{said}");
+    }
+    let whole = client.get(stage.url("/")).send().await.unwrap();
+    assert_eq!(whole.text().await.unwrap(), "answer 0");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let records = stage.records().await;
+    let bytes: Vec<_> = records.iter().map(|record| &record["bytes_out"]).collect();
+    assert_eq!(bytes, [0, 0, 8]);
+}
+
+/// A body that does not say its length beforehand.
+struct Unannounced(Option<Bytes>);
+
+impl Body for Unannounced {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+/// Over HTTP/2 no header has to say that there is a body.
+#[tokio::test]
+async fn the_answer_to_a_get_with_a_body_is_not_kept() {
+    let (stage, asked) = numbering().await;
+    let stream = crate::tls::handshake(&stage, &[b"h2"]).await.unwrap();
+    let (mut send, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    for body in [Some(Bytes::from_static(b"poison")), None] {
+        let request = http::Request::get(stage.url("/")).body(Unannounced(body));
+        let answer = send.send_request(request.unwrap()).await.unwrap();
+        let said = answer.headers()["cache-status"].to_str().unwrap();
+        assert!(!said.contains("hit"), "{said}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
