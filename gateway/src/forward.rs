@@ -14,22 +14,20 @@ mod trace;
 
 pub use trace::Trace;
 
+/// What proxies say to each other: of these we write three and believe none.
+const X_FORWARDED: &str = "x-forwarded-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_IDENTITY: HeaderName = HeaderName::from_static(identity::HEADER);
 
 /// Names that are ours or the transport's to write, and that some server would also read from
-/// `X_Forwarded_For` or `Content_Length`.
-const NEVER_RESPELT: [&str; 9] = [
+/// `X_Real_Ip` or `Content_Length`.
+const NEVER_RESPELT: [&str; 5] = [
     "authorization",
     "content-length",
     "content-type",
-    "forwarded",
     "transfer-encoding",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
     "x-real-ip",
 ];
 
@@ -44,7 +42,8 @@ const HOP_BY_HOP: [&str; 6] = [
 ];
 
 /// The names of the headers that a client has no say in: every spelling of an identity header
-/// (some servers read `X_User.Id` as `x-user-id`), and other spellings of what decides.
+/// (some servers read `X_User.Id` as `x-user-id`), other spellings of what decides, and all that
+/// begins with `x-forwarded-`: behind another proxy `x-forwarded-user` is an identity header too.
 ///
 /// The fields that the client's `Connection` nominates are among them: the next hop must not get
 /// them, so no plugin should judge them either.
@@ -65,6 +64,7 @@ pub fn foreign(headers: &HeaderMap, identity: &Identity) -> Vec<HeaderName> {
         .filter(|name| {
             speaks_of_identity(name.as_str(), identity)
                 || is_respelt(name.as_str())
+                || is_forwarded(name.as_str())
                 || nominated(name)
         })
         .cloned()
@@ -83,6 +83,11 @@ fn is_respelt(name: &str) -> bool {
     NEVER_RESPELT
         .iter()
         .any(|ours| name != *ours && same_spelling(name, ours))
+}
+
+fn is_forwarded(name: &str) -> bool {
+    name.get(..X_FORWARDED.len())
+        .is_some_and(|start| same_spelling(start, X_FORWARDED))
 }
 
 /// Whether some server may take one name for the other. Both are in lower case.
@@ -239,14 +244,20 @@ fn write_identity(headers: &mut HeaderMap, forward: &Forward<'_>) {
     for (name, claim) in &forward.identity.plain {
         let text = match claim {
             Claim::Sub => Some(principal.sub.clone()),
-            Claim::Roles => Some(principal.roles.join(",")),
+            Claim::Roles => listed(&principal.roles),
             Claim::Sid => principal.sid.clone(),
         };
-        // A claim that is no header value is left out: the seal carries it whole.
+        // A claim that does not go into a header is left out: the seal carries it whole.
         if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert(name, value);
         }
     }
+}
+
+/// Roles with commas between; `None` when one of them would read as two.
+fn listed(roles: &[String]) -> Option<String> {
+    let one = |role: &String| !role.contains(',');
+    roles.iter().all(one).then(|| roles.join(","))
 }
 
 fn foreign_identity(headers: &HeaderMap, identity: &Identity) -> Vec<HeaderName> {

@@ -57,6 +57,8 @@ fn every_spelling_of_an_identity_header_is_foreign() {
         ("x-nominated", "hop"),
         ("x_forwarded.for", "6.6.6.6"),
         ("x-forwarded-for", "6.6.6.6"),
+        ("x-forwarded-user", "admin"),
+        ("x-forward", "fine"),
         ("content_length", "7"),
         ("content-length", "0"),
     ]);
@@ -67,6 +69,8 @@ fn every_spelling_of_an_identity_header_is_foreign() {
         [
             "content_length",
             "x-client-id",
+            "x-forwarded-for",
+            "x-forwarded-user",
             "x-identity",
             "x-nominated",
             "x-user_roles",
@@ -97,6 +101,19 @@ fn the_statement_is_sealed_for_its_upstream_and_overwrites_a_plugins() {
     assert_eq!(sent["x-user-roles"], "user,admin");
     assert!(!sent.contains_key("x_identity"));
     assert!(!sent.contains_key("authorization"));
+}
+
+#[test]
+fn a_role_that_would_read_as_two_is_told_in_the_seal_alone() {
+    let caller = Principal {
+        sub: "u1".into(),
+        roles: vec!["user,admin".into()],
+        ..Principal::default()
+    };
+    let mut sent = HeaderMap::new();
+    forwarded(&mut sent, Some(&caller), false);
+    assert_eq!(sent["x-user-id"], "u1");
+    assert!(!sent.contains_key("x-user-roles"));
 }
 
 #[test]
