@@ -104,7 +104,7 @@ fn lend_redis(source: &mut Source<'_>) {
         Ok(url) => source.env.redis = Some(url.trim().into()),
         Err(error) => {
             let finding = part.warning("unset", &[], format!("is not to be had: {error}"));
-            let hint = "limits of the cluster follow their `on_outage`";
+            let hint = "each gateway counts for itself, limits of the cluster too";
             source.findings.push(finding.hint(hint));
         }
     }

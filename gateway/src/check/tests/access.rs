@@ -210,7 +210,7 @@ fn secrets() {
         "version: 1\nredis: $env:NO_SUCH_VARIABLE",
         expect![[r#"
             warning[redis.unset]: `redis` is not to be had: the environment variable `NO_SUCH_VARIABLE` is not set
-              --> routes.yaml:2:8      hint: limits of the cluster follow their `on_outage`
+              --> routes.yaml:2:8      hint: each gateway counts for itself, limits of the cluster too
             routes.yaml: good (3 routes, 1 warning)
         "#]],
     );
