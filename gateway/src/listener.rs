@@ -6,6 +6,7 @@
 mod accept;
 mod census;
 mod patience;
+mod prepare;
 mod socket;
 mod tls;
 
@@ -19,6 +20,7 @@ use pingora::apps::HttpServerOptions;
 use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::proxy::{HttpProxy, http_proxy};
 use pingora::server::configuration::ServerConf;
+use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -26,9 +28,11 @@ use tokio::task::JoinHandle;
 use crate::plan::{self, Plan};
 use crate::proxy::{Proxy, Shared};
 use census::Census;
+use prepare::{bind, unbound};
 use tls::Certificate;
 
 pub use patience::{Patient, Turn};
+pub use prepare::Prepared;
 pub use tls::CertificateError;
 pub(crate) use tls::certified;
 
@@ -81,7 +85,7 @@ struct Door {
     name: String,
     /// As the table says it now: deadlines and caps change without a restart.
     settings: Arc<ArcSwap<plan::Listener>>,
-    certificate: Option<Arc<Certificate>>,
+    certificate: Option<Certificate>,
     census: Arc<Census>,
     proxy: Arc<HttpProxy<Proxy>>,
     shared: Arc<Shared>,
@@ -96,18 +100,20 @@ impl Listeners {
         }
     }
 
-    /// Makes the open listeners those of the plan: starts, stops, changes deadlines and caps, and
-    /// swaps certificates. Running it again changes nothing. One bound of a running listener stays
-    /// what it was at its start: the idle timeout of its HTTP/2 connections.
+    /// Makes the open listeners those of the plan that was prepared for: starts, stops, changes
+    /// deadlines and caps, and swaps certificates. Running it again changes nothing. One bound of a
+    /// running listener stays what it was at its start: the idle timeout of its HTTP/2 connections.
     ///
-    /// The first one that fails ends it; what was done by then stays, and a certificate that can't
-    /// be read leaves the old one in use.
-    pub async fn apply(&self, plan: &Plan) -> Result<(), ListenError> {
+    /// It fails only when a port is taken by somebody else while it goes from one listener to the
+    /// next; the others are open then.
+    pub async fn apply(&self, plan: &Plan, mut prepared: Prepared) -> Result<(), ListenError> {
         let mut open = self.open.lock().await;
         let gone: Vec<String> = open
-            .iter()
-            .filter(|(name, one)| !plan.listeners.get(*name).is_some_and(|new| one.fits(new)))
-            .map(|(name, _)| name.clone())
+            .keys()
+            .filter(|name| {
+                !plan.listeners.contains_key(*name) || prepared.fresh.contains_key(*name)
+            })
+            .cloned()
             .collect();
         for name in gone {
             if let Some(mut one) = open.remove(&name) {
@@ -117,17 +123,25 @@ impl Listeners {
                 tokio::spawn(one.close());
             }
         }
+        let mut result = Ok(());
         for (name, settings) in &plan.listeners {
-            match open.get(name) {
-                Some(one) => one.change(settings)?,
-                None => {
-                    let one = self.start(name, settings).await?;
-                    tracing::info!(listener = name, address = %one.address, "listener starts");
-                    open.insert(name.clone(), one);
+            if let Some(one) = open.get(name) {
+                one.change(settings, prepared.keys.remove(name));
+            } else if let Some((socket, certificate)) = prepared.fresh.remove(name) {
+                let socket = match socket {
+                    Some(socket) => Ok(socket),
+                    None => bind(name, settings).await,
+                };
+                match socket.and_then(|socket| self.start(name, settings, socket, certificate)) {
+                    Ok(one) => {
+                        tracing::info!(listener = name, address = %one.address, "listener starts");
+                        open.insert(name.clone(), one);
+                    }
+                    Err(error) => result = Err(error),
                 }
             }
         }
-        Ok(())
+        result
     }
 
     /// Where each listener is bound.
@@ -146,23 +160,16 @@ impl Listeners {
         tokio::time::timeout(limit, all).await.is_ok()
     }
 
-    async fn start(&self, name: &str, settings: &plan::Listener) -> Result<Open, ListenError> {
-        let certificate = match &settings.tls {
-            Some(files) => Some(Arc::new(Certificate::read(files, settings.h2).map_err(
-                |source| ListenError::Certificate {
-                    name: name.to_owned(),
-                    source,
-                },
-            )?)),
-            None => None,
-        };
-        let bound = |source| ListenError::Bind {
-            name: name.to_owned(),
-            bind: settings.bind,
-            source,
-        };
-        let socket = TcpListener::bind(settings.bind).await.map_err(bound)?;
-        let address = socket.local_addr().map_err(bound)?;
+    fn start(
+        &self,
+        name: &str,
+        settings: &plan::Listener,
+        socket: TcpListener,
+        certificate: Option<Certificate>,
+    ) -> Result<Open, ListenError> {
+        let address = socket
+            .local_addr()
+            .map_err(|source| unbound(name, settings, source))?;
         let current = Arc::new(ArcSwap::from_pointee(settings.clone()));
         let (stop, stopped) = watch::channel(false);
         let door = Arc::new(Door {
@@ -199,18 +206,12 @@ impl Open {
         old.bind == new.bind && old.h2 == new.h2 && old.tls.is_some() == new.tls.is_some()
     }
 
-    fn change(&self, settings: &plan::Listener) -> Result<(), ListenError> {
-        if let (Some(certificate), Some(files)) = (&self.door.certificate, &settings.tls) {
-            certificate
-                .swap(files)
-                .map_err(|source| ListenError::Certificate {
-                    name: self.door.name.clone(),
-                    source,
-                })?;
+    fn change(&self, settings: &plan::Listener, key: Option<CertifiedKey>) {
+        if let (Some(certificate), Some(key)) = (&self.door.certificate, key) {
+            certificate.swap(key);
             self.door.report_expiry();
         }
         self.door.settings.store(Arc::new(settings.clone()));
-        Ok(())
     }
 
     /// Ends when the socket is closed. Connections go on.

@@ -105,7 +105,11 @@ async fn take(loaded: Loaded, live: &Live) {
     let version = loaded.plan.version.clone();
     match live.take(Arc::new(loaded.plan)).await {
         Ok(()) => tracing::info!(version, "the route table is taken"),
-        Err(error) => tracing::error!(version, %error, "the route table is taken in part"),
+        Err(error) => {
+            live.metrics().config_rejected();
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::error!(version, error, "the route table can't be served");
+        }
     }
 }
 

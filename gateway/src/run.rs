@@ -59,8 +59,9 @@ impl Live {
     /// Takes a new table: requests from now on meet it; listeners, upstreams and caches become
     /// its own. Requests under way end under the old one.
     ///
-    /// A listener that can't be opened is told in the error; all else is served nevertheless.
+    /// When one of its listeners can't be opened, the old table serves on.
     pub async fn take(&self, plan: Arc<Plan>) -> Result<(), ListenError> {
+        let prepared = self.listeners.prepare(&plan).await?;
         self.shared.upstreams.apply(&plan.upstreams);
         let policies = plan
             .routes
@@ -69,7 +70,7 @@ impl Live {
         self.shared.caches.apply(policies);
         self.shared.metrics.config_accepted(&plan.version);
         self.shared.plan.store(plan.clone());
-        self.listeners.apply(&plan).await
+        self.listeners.apply(&plan, prepared).await
     }
 
     /// The edge's metrics.

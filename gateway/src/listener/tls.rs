@@ -81,10 +81,9 @@ impl Certificate {
         })
     }
 
-    /// Reads the files again. On failure the old certificate stays.
-    pub(super) fn swap(&self, files: &TlsFiles) -> Result<(), CertificateError> {
-        self.chosen.key.store(Arc::new(certified(files)?));
-        Ok(())
+    /// The next handshake gets this one.
+    pub(super) fn swap(&self, key: CertifiedKey) {
+        self.chosen.key.store(Arc::new(key));
     }
 
     /// What does handshakes.

@@ -78,3 +78,32 @@ async fn a_listener_is_started_anew_on_the_port_that_it_had() {
     assert_eq!(stage.edge.addresses().await["plain"], stage.plain);
     assert_eq!(stage.get("/", "").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_table_whose_port_is_taken_changes_nothing() {
+    let stage = Stage::open(OPEN).await;
+    let taken = format!("plain: {{ bind: \"{}\"", stage.origin.address);
+    let other = OPEN.replace("/**", "/other");
+    let table = stage
+        .table("", &other)
+        .replace("plain: { bind: \"127.0.0.1:0\"", &taken);
+    let refused = stage.try_reload(&table).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("listener `plain`"),
+        "{refused}"
+    );
+    assert_eq!(stage.edge.addresses().await["plain"], stage.plain);
+    assert_eq!(stage.get("/", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_port_goes_from_one_listener_to_another() {
+    let stage = Stage::open(OPEN).await;
+    let renamed = format!("renamed: {{ bind: \"{}\"", stage.plain);
+    let table = stage
+        .table("", OPEN)
+        .replace("plain: { bind: \"127.0.0.1:0\"", &renamed);
+    stage.reload_table(&table).await;
+    assert_eq!(stage.edge.addresses().await["renamed"], stage.plain);
+    assert_eq!(stage.get("/", "").await.status, 200);
+}

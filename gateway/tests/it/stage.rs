@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway::access_log::Target;
+use gateway::listener::ListenError;
 use gateway::metrics::Metrics;
 use gateway::plan::{self, Plan};
 use gateway::run::Edge;
@@ -95,9 +96,14 @@ impl Stage {
     }
 
     async fn reload_text(&self, table: &str) {
+        self.try_reload(table).await.unwrap();
+    }
+
+    /// [`Stage::reload_table`] with a table that can perhaps not be served.
+    pub(crate) async fn try_reload(&self, table: &str) -> Result<(), ListenError> {
         std::fs::write(self.folder.0.join("routes.yaml"), table).unwrap();
         let plan = load(&self.folder.0, &self.env);
-        self.edge.live().take(Arc::new(plan)).await.unwrap();
+        self.edge.live().take(Arc::new(plan)).await
     }
 
     /// Makes a new certificate where the old one lies.
