@@ -8,9 +8,7 @@
 //! because old and new processes run side by side during a release.
 
 mod envelope;
-mod transactions;
 mod users;
 
 pub use envelope::{Envelope, Event, OpenError};
-pub use transactions::TransferPosted;
 pub use users::{AddressKnown, CodeIssued, Purpose, UserVerified};
