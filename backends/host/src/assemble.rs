@@ -1,23 +1,35 @@
 //! From a configuration to built apps, of which nothing runs yet.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axum::Router;
 use sqlx::postgres::PgPool;
-use utoipa::openapi::OpenApi;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{AppConfig, Config, Mistake, Mistakes};
 use crate::databases::Databases;
 use crate::metrics::Metrics;
-use crate::{Clock, Host, Parts, overlap};
+use crate::{Clock, Host, Job, overlap, private};
+
+/// What a process will be, once it is started.
+pub(crate) struct Assembled {
+    pub(crate) apps: Vec<Built>,
+    /// What is answered on each listener.
+    pub(crate) listeners: BTreeMap<SocketAddr, Router>,
+    /// What is answered on the private port.
+    pub(crate) private: Router,
+}
 
 /// An app, built.
-pub(crate) struct Assembled {
+pub(crate) struct Built {
     pub(crate) name: &'static str,
     pub(crate) bind: SocketAddr,
     pub(crate) pool: PgPool,
-    pub(crate) document: OpenApi,
-    pub(crate) parts: Parts,
+    pub(crate) consumers: Vec<pg::Consumer>,
+    pub(crate) outbox: Option<&'static str>,
+    pub(crate) jobs: Vec<Job>,
 }
 
 /// Builds all apps, without a database; what an app says of its settings is a mistake at its place
@@ -27,15 +39,30 @@ pub(crate) async fn assemble(
     databases: &Databases,
     clock: &Clock,
     metrics: &Metrics,
-) -> Result<Vec<Assembled>, Mistakes> {
+    stop: &CancellationToken,
+) -> Result<Assembled, Mistakes> {
     let mut mistakes = overlap::check(&config.apps);
-    let mut apps = Vec::new();
+    // What the documents tell is told in better words than axum has.
+    let documents_agree = mistakes.is_empty();
+    let documents = config.apps.iter();
+    let documents = documents.map(|app| (app.entry.name, (app.entry.openapi)()));
+    let mut assembled = Assembled {
+        apps: Vec::new(),
+        listeners: BTreeMap::new(),
+        private: private::routes(
+            databases.clone(),
+            documents.collect(),
+            metrics.clone(),
+            stop.clone(),
+        ),
+    };
     for AppConfig {
         entry,
         place,
         settled,
     } in config.apps
     {
+        let (name, bind) = (entry.name, settled.bind);
         let pool = databases.pool(&settled.database).clone();
         let host = Host {
             pool: pool.clone(),
@@ -44,32 +71,74 @@ pub(crate) async fn assemble(
             cursor_key: config.cursor_key.clone(),
             metrics: metrics.clone(),
         };
-        match (settled.build)(host).await {
-            Ok(parts) => apps.push(Assembled {
-                name: entry.name,
-                bind: settled.bind,
-                pool,
-                document: (entry.openapi)(),
-                parts,
-            }),
-            Err(error) => mistakes.push(
-                Mistake::new(place, format!("{} cannot be built: {error:#}", entry.name))
-                    .hint("look at its `settings`"),
-            ),
+        let parts = match (settled.build)(host).await {
+            Ok(parts) => parts,
+            Err(error) => {
+                let what = format!("{name} cannot be built: {error:#}");
+                mistakes.push(Mistake::new(place, what).hint("look at its `settings`"));
+                continue;
+            }
+        };
+        if documents_agree {
+            let listener = assembled.listeners.entry(bind).or_default();
+            if let Err(clash) = join(listener, parts.routes) {
+                let what = format!("{name} answers on {bind} what is answered already: {clash}");
+                mistakes.push(
+                    Mistake::new(place.clone(), what).hint("give one of them another `bind`"),
+                );
+            }
         }
+        if let Err(clash) = join(&mut assembled.private, parts.private) {
+            let what = format!("{name} answers on the private port what is answered: {clash}");
+            mistakes.push(Mistake::new(place, what).hint("run it in a process of its own"));
+        }
+        assembled.apps.push(Built {
+            name,
+            bind,
+            pool,
+            consumers: parts.consumers,
+            outbox: parts.outbox,
+            jobs: parts.jobs,
+        });
     }
     if mistakes.is_empty() {
-        Ok(apps)
+        Ok(assembled)
     } else {
         Err(Mistakes::of(mistakes))
     }
 }
 
-/// Routers of apps that share a listener, as one.
-pub(crate) fn merge(routers: impl IntoIterator<Item = Router>) -> Router {
-    routers
-        .into_iter()
-        // A listener has one answer to "nothing here", and axum takes no two.
-        .reduce(|first, next| first.merge(next.reset_fallback()))
-        .unwrap_or_default()
+/// Adds an app's routes. Two that want the same request make axum panic, and it can be asked for no
+/// list beforehand: its words are the error.
+fn join(listener: &mut Router, routes: Router) -> Result<(), String> {
+    let so_far = std::mem::take(listener);
+    let joined = catch_unwind(AssertUnwindSafe(|| match so_far.has_routes() {
+        // A listener has one answer to "nothing here", the first app's: axum takes no two.
+        true => so_far.merge(routes.reset_fallback()),
+        false => routes,
+    }));
+    *listener = joined.map_err(|panic| {
+        panic
+            .downcast::<String>()
+            .map_or_else(|_| "two routes clash".to_owned(), |words| *words)
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+
+    use super::*;
+
+    #[test]
+    fn routes_that_clash_are_told_and_neighbours_are_not() {
+        let mut listener = Router::new();
+        let keys = || Router::new().route("/keys", get(|| async {}));
+        join(&mut listener, keys().fallback(|| async {})).expect("the first");
+        let more = Router::new().route("/keys", post(|| async {}));
+        join(&mut listener, more.fallback(|| async {})).expect("another method");
+        let clash = join(&mut listener, keys()).expect_err("taken");
+        assert!(clash.contains("GET /keys"), "{clash}");
+    }
 }

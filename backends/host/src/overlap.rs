@@ -1,5 +1,5 @@
 //! Apps that share a listener must not want the same request. axum would panic on it; this says
-//! who wants what, before anything is started.
+//! who wants what, as far as their documents tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -6,19 +6,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::assemble::{assemble, merge};
+use crate::assemble::assemble;
 use crate::config::{Config, Mistakes};
 use crate::databases::Databases;
 use crate::metrics::Metrics;
 use crate::relays::Relays;
-use crate::{Clock, jobs, listener, private};
+use crate::{Clock, jobs, listener};
 
 /// How long requests and events under way are given when it stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -52,7 +51,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 pub async fn check(config: Config) -> Result<String, Mistakes> {
     let summary = config.summary();
     let databases = Databases::open(&config);
-    assemble(config, &databases, &Clock::system(), &Metrics::new()).await?;
+    let (clock, metrics) = (Clock::system(), Metrics::new());
+    assemble(
+        config,
+        &databases,
+        &clock,
+        &metrics,
+        &CancellationToken::new(),
+    )
+    .await?;
     Ok(summary)
 }
 
@@ -90,44 +97,37 @@ pub(crate) async fn start(config: Config, clock: Clock) -> anyhow::Result<Starte
     let private_bind = config.private_bind;
     let databases = Databases::open(&config);
     let metrics = Metrics::new();
-    let assembled = assemble(config, &databases, &clock, &metrics).await?;
+    let stop = CancellationToken::new();
+    let assembled = assemble(config, &databases, &clock, &metrics, &stop).await?;
     databases.ready().await?;
     // Ports before work: a taken one is told before anything has begun.
     let private = bind(private_bind, "the private port").await?;
     let mut sockets: BTreeMap<SocketAddr, TcpListener> = BTreeMap::new();
-    for app in &assembled {
+    for app in &assembled.apps {
         if let Entry::Vacant(entry) = sockets.entry(app.bind) {
             entry.insert(bind(app.bind, app.name).await?);
         }
     }
 
-    let stop = CancellationToken::new();
     let work = TaskTracker::new();
     let mut apps = BTreeMap::new();
-    let mut documents = BTreeMap::new();
-    let mut routers: BTreeMap<SocketAddr, Vec<Router>> = BTreeMap::new();
-    let mut private_routers = Vec::new();
     let mut relays = Relays::default();
-    for app in assembled {
+    for app in assembled.apps {
         apps.insert(app.name, sockets[&app.bind].local_addr()?);
-        documents.insert(app.name, app.document);
-        routers.entry(app.bind).or_default().push(app.parts.routes);
-        private_routers.push(app.parts.private);
-        relays.add(app.pool, app.parts.outbox, app.parts.consumers);
-        for job in app.parts.jobs {
+        relays.add(app.pool, app.outbox, app.consumers);
+        for job in app.jobs {
             work.spawn(jobs::repeat(app.name, job, metrics.clone(), stop.clone()));
         }
     }
     relays.start(&metrics, &work, &stop);
+    let mut listeners = assembled.listeners;
     for (address, socket) in sockets {
-        let router = merge(routers.remove(&address).unwrap_or_default());
+        let router = listeners.remove(&address).unwrap_or_default();
         work.spawn(listener::serve(socket, router, stop.clone()));
     }
     let address = private.local_addr()?;
-    let watched = private::routes(databases.clone(), documents, metrics, stop.clone());
-    let watched = watched.merge(merge(private_routers));
     // Its own token is never cancelled: it is there to be asked until the very end.
-    let watch = listener::serve(private, watched, CancellationToken::new());
+    let watch = listener::serve(private, assembled.private, CancellationToken::new());
     Ok(Started {
         apps,
         private: address,
