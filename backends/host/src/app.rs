@@ -24,8 +24,10 @@ pub trait App: Send + Sync + 'static {
     /// (`deny_unknown_fields`); doc comments are the manual.
     type Config: DeserializeOwned + Send + 'static;
 
-    /// What its schema is made of.
-    fn migrations() -> &'static Migrator;
+    /// What its schema is made of, after those that it shares with other apps: the ledger's is in
+    /// the list of each app that posts. Each is noted in its own schema, so that whichever app comes
+    /// first applies it, and once.
+    fn migrations() -> &'static [&'static Migrator];
 
     /// What it answers, as a document; known without settings or a database.
     fn openapi() -> utoipa::openapi::OpenApi;
@@ -67,6 +69,8 @@ pub struct Job {
     pub name: &'static str,
     /// From one start to the next; a run that takes longer delays the next.
     pub every: Duration,
+    /// When a run is cut off as failed, so that one that hangs is not the last.
+    pub limit: Duration,
     /// One run. An error is logged, and the next run comes as usual.
     pub run: Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>,
 }

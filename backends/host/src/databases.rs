@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
 
 use crate::Entry;
@@ -88,20 +89,27 @@ impl Database {
     }
 
     async fn has_schema_of(&self, app: &Entry) -> anyhow::Result<()> {
-        let name = app.name;
-        let state = pg::migrate::state(&self.pool, (app.migrations)())
+        for migrator in (app.migrations)() {
+            self.has_schema(app.name, migrator).await?;
+        }
+        Ok(())
+    }
+
+    async fn has_schema(&self, app: &str, migrator: &Migrator) -> anyhow::Result<()> {
+        let schema = pg::migrate::schema(migrator);
+        let state = pg::migrate::state(&self.pool, migrator)
             .await
-            .with_context(|| format!("looking at the schema of {name}"))?;
+            .with_context(|| format!("looking at the schema {schema} of {app}"))?;
         if !state.changed.is_empty() {
             bail!(
-                "{name}: the migrations {:?} were changed after they were applied; restore their \
+                "{app}: the migrations {:?} of the schema {schema} were changed after they were applied; restore their \
                  text and put the change into a new one",
                 state.changed
             );
         }
         if !state.missing.is_empty() {
             bail!(
-                "{name}: the migrations {:?} are not applied; run `backend migrate` with the same \
+                "{app}: the migrations {:?} of the schema {schema} are not applied; run `backend migrate` with the same \
                  --config",
                 state.missing
             );

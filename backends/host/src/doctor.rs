@@ -35,18 +35,20 @@ pub async fn doctor(config: Config) -> Findings {
             continue;
         }
         for app in &database.apps {
-            let state = pg::migrate::state(&database.pool, (app.migrations)()).await;
-            findings.push((
-                format!("schema {}", app.name),
-                match state {
-                    Ok(state) if state.is_current() => Ok("current".to_owned()),
-                    Ok(state) => Err(format!(
-                        "migrations to apply: {:?}; changed after they were applied: {:?}",
-                        state.missing, state.changed
-                    )),
-                    Err(error) => Err(error.to_string()),
-                },
-            ));
+            for migrator in (app.migrations)() {
+                let schema = pg::migrate::schema(migrator);
+                findings.push((
+                    format!("schema {schema} of {}", app.name),
+                    match pg::migrate::state(&database.pool, migrator).await {
+                        Ok(state) if state.is_current() => Ok("current".to_owned()),
+                        Ok(state) => Err(format!(
+                            "migrations to apply: {:?}; changed after they were applied: {:?}",
+                            state.missing, state.changed
+                        )),
+                        Err(error) => Err(error.to_string()),
+                    },
+                ));
+            }
         }
     }
     databases.close().await;

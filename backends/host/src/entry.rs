@@ -14,7 +14,7 @@ pub struct Entry {
     /// The app's name.
     pub name: &'static str,
     /// What its schema is made of.
-    pub migrations: fn() -> &'static Migrator,
+    pub migrations: fn() -> &'static [&'static Migrator],
     /// What it answers, as a document.
     pub openapi: fn() -> OpenApi,
     pub(crate) read: fn(&Source) -> Result<Settled, Mistake>,

@@ -15,9 +15,15 @@ pub(crate) async fn repeat(app: &'static str, job: Job, metrics: Metrics, stop: 
             _ = times.tick() => {}
         }
         // On a task of its own, so that a panic ends this run and not the job.
-        let outcome = match tokio::spawn((job.run)()).await {
-            Ok(outcome) => outcome,
-            Err(error) => Err(anyhow::Error::new(error)),
+        let run = tokio::spawn((job.run)());
+        let abort = run.abort_handle();
+        let outcome = match tokio::time::timeout(job.limit, run).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Err(anyhow::Error::new(error)),
+            Err(_) => {
+                abort.abort();
+                Err(anyhow::anyhow!("cut off after {} s", job.limit.as_secs()))
+            }
         };
         metrics.job(app, job.name, outcome.is_ok());
         if let Err(error) = outcome {
@@ -40,7 +46,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_job_goes_on_after_an_error_and_a_panic_and_ends_when_told() {
+    async fn a_job_goes_on_whatever_becomes_of_a_run_and_ends_when_told() {
         let runs = Arc::new(AtomicUsize::new(0));
         let count = runs.clone();
         let stop = CancellationToken::new();
@@ -48,12 +54,14 @@ mod tests {
         let job = Job {
             name: "clumsy",
             every: Duration::from_millis(1),
+            limit: Duration::from_millis(50),
             run: Arc::new(move || {
                 let (run, end) = (count.fetch_add(1, Ordering::SeqCst), end.clone());
                 Box::pin(async move {
                     match run {
                         0 => anyhow::bail!("not today"),
                         1 => panic!("dropped the tray"),
+                        2 => std::future::pending().await,
                         _ => end.cancel(),
                     }
                     Ok(())
@@ -62,9 +70,9 @@ mod tests {
         };
         let metrics = Metrics::new();
         repeat("hall", job, metrics.clone(), stop).await;
-        assert!(runs.load(Ordering::SeqCst) >= 3);
+        assert!(runs.load(Ordering::SeqCst) >= 4);
         let text = metrics.text().expect("metrics are text");
-        let failed = r#"backend_job_runs_total{app="hall",job="clumsy",outcome="failed"} 2"#;
+        let failed = r#"backend_job_runs_total{app="hall",job="clumsy",outcome="failed"} 3"#;
         assert!(text.contains(failed), "{text}");
     }
 }

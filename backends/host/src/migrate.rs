@@ -12,9 +12,13 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Vec<(&'static str, usize
     let mut applied = Vec::new();
     for app in &config.apps {
         let pool = databases.pool(&app.settled.database);
-        let count = pg::migrate::run(pool, (app.entry.migrations)())
-            .await
-            .with_context(|| format!("migrating {}", app.entry.name))?;
+        let mut count = 0;
+        for migrator in (app.entry.migrations)() {
+            count += pg::migrate::run(pool, migrator).await.with_context(|| {
+                let schema = pg::migrate::schema(migrator);
+                format!("migrating the schema {schema} of {}", app.entry.name)
+            })?;
+        }
         applied.push((app.entry.name, count));
     }
     databases.close().await;

@@ -78,6 +78,7 @@ fn watch(pool: &PgPool, schema: &'static str, metrics: &Metrics) -> Job {
     Job {
         name: "outbox_watch",
         every: Duration::from_secs(15),
+        limit: Duration::from_secs(15),
         run: Arc::new(move || {
             let (pool, metrics) = (pool.clone(), metrics.clone());
             Box::pin(async move {
@@ -95,6 +96,7 @@ fn prune(pool: &PgPool, schema: &'static str) -> Job {
     Job {
         name: "outbox_prune",
         every: Duration::from_secs(600),
+        limit: Duration::from_secs(600),
         run: Arc::new(move || {
             let pool = pool.clone();
             Box::pin(async move {

@@ -37,5 +37,5 @@ pub use reconcile::{Invariant, Proof, reconcile};
 pub use teller::{PostError, Teller};
 pub use upkeep::{forget_answers, make_partitions};
 
-/// Schema `ledger`. The app that posts applies these before its own.
+/// Schema `ledger`. An app that posts names these before its own.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -27,7 +27,7 @@ use post::Post;
 /// The app's schema in its database.
 const SCHEMA: &str = "notifications";
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+static MIGRATIONS: &[&Migrator] = &[&sqlx::migrate!()];
 
 /// The app `notifications`.
 pub struct Notifications;
@@ -62,8 +62,8 @@ impl host::App for Notifications {
 
     type Config = Config;
 
-    fn migrations() -> &'static Migrator {
-        &MIGRATIONS
+    fn migrations() -> &'static [&'static Migrator] {
+        MIGRATIONS
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {

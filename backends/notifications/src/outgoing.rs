@@ -6,7 +6,10 @@
 mod backoff;
 pub(crate) mod store;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{StreamExt, stream};
 use host::{Clock, Job};
@@ -24,8 +27,8 @@ const LOOKED_EVERY: Duration = Duration::from_millis(250);
 /// How long a claim holds: longer than sending a whole batch may take.
 const CLAIM: Duration = Duration::from_secs(90);
 const BATCH: i64 = 8;
-/// Batches in one run: a long queue must not keep the process from stopping.
-const BATCHES: usize = 8;
+/// How long a run begins new batches: a long queue must not keep the process from stopping.
+const RUN: Duration = Duration::from_secs(2);
 /// Tries before a message is given up; with the pauses between them about half a day.
 const MAX_ATTEMPTS: i32 = 20;
 
@@ -80,11 +83,12 @@ impl Sender {
                 "messages were given up: expired, or tried too often"
             );
         }
-        for _ in 0..BATCHES {
+        let began = Instant::now();
+        while began.elapsed() < RUN {
             let now = self.clock.now();
             let batch = store::claim(&self.pool, now, now + CLAIM, MAX_ATTEMPTS, BATCH).await?;
             if batch.is_empty() {
-                return Ok(());
+                break;
             }
             let sending = stream::iter(batch).map(|message| self.send(message));
             let outcomes: Vec<_> = sending
@@ -140,6 +144,7 @@ pub(crate) fn job(sender: Sender) -> Job {
     Job {
         name: "send",
         every: LOOKED_EVERY,
+        limit: RUN + CLAIM,
         run: Arc::new(move || {
             let sender = sender.clone();
             Box::pin(async move { sender.send_due().await })

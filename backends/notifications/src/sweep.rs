@@ -8,6 +8,8 @@ use host::{Clock, Job};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
+use crate::SCHEMA;
+
 const EVERY: Duration = Duration::from_secs(10 * 60);
 /// How long it can be looked up how a message fared. Far longer than any redelivery takes, so the
 /// events' notes go by it too.
@@ -17,6 +19,7 @@ pub(crate) fn job(pool: PgPool, clock: Clock) -> Job {
     Job {
         name: "sweep",
         every: EVERY,
+        limit: EVERY,
         run: Arc::new(move || {
             let (pool, before) = (pool.clone(), clock.now() - KEPT);
             Box::pin(async move { Ok(sweep(&pool, before).await?) })
@@ -26,7 +29,8 @@ pub(crate) fn job(pool: PgPool, clock: Clock) -> Job {
 
 async fn sweep(pool: &PgPool, before: OffsetDateTime) -> Result<(), sqlx::Error> {
     store::forget_messages(pool, before).await?;
-    store::forget_events(pool, before).await
+    while pg::inbox::prune(pool, SCHEMA, before).await? > 0 {}
+    Ok(())
 }
 
 #[cfg(test)]
@@ -37,7 +41,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_old_and_done_with_is_forgotten() {
-        let database = pg::testing::database(&crate::MIGRATIONS).await;
+        let database = pg::testing::database(crate::MIGRATIONS).await;
         let before = datetime!(2026-01-02 00:00 UTC);
         for sql in [
             "insert into notifications.message

@@ -1,6 +1,8 @@
 //! The inbox: an event's effect happens once, however often the event comes.
 
 use sqlx::PgConnection;
+use sqlx::postgres::PgPool;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::schema::statement;
@@ -27,4 +29,26 @@ pub async fn once(
     .execute(tx)
     .await?;
     Ok(noted.rows_affected() == 1)
+}
+
+/// Removes up to 1,000 notes of events that were handled before `before`; tells how many.
+///
+/// An event that came again after that would be handled again: leave them much longer than an event
+/// may be on its way.
+pub async fn prune(
+    pool: &PgPool,
+    schema: &'static str,
+    before: OffsetDateTime,
+) -> Result<u64, sqlx::Error> {
+    let gone = sqlx::query(statement(
+        "delete from {schema}.inbox where (event_id, consumer) in (
+            select event_id, consumer from {schema}.inbox
+            where handled_at < $1 order by handled_at limit 1000 for update skip locked
+        )",
+        schema,
+    ))
+    .bind(before)
+    .execute(pool)
+    .await?;
+    Ok(gone.rows_affected())
 }

@@ -5,3 +5,6 @@ create table {schema}.inbox (
     handled_at timestamptz not null default now(),
     constraint inbox_pkey primary key (event_id, consumer)
 );
+
+-- Serves the pruning.
+create index inbox_handled_at on {schema}.inbox (handled_at);

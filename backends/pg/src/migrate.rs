@@ -23,6 +23,12 @@ impl State {
     }
 }
 
+/// The schema that the migrations make: the one in which they are noted.
+pub fn schema(migrator: &Migrator) -> &str {
+    let table = &*migrator.table_name;
+    table.split_once('.').map_or("public", |(schema, _)| schema)
+}
+
 /// Applies what is missing; tells how many that were. Two of these at once wait for each other.
 ///
 /// On a connection of its own: a migration may take longer than a request's statement, but it

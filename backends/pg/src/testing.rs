@@ -24,21 +24,12 @@ pub struct TestDatabase {
     name: String,
 }
 
-/// A fresh database with one app's migrations applied.
+/// A fresh database with these migrations applied, in this order.
 ///
 /// # Panics
 ///
 /// When the server cannot be reached or a migration fails: the test cannot go on.
-pub async fn database(migrator: &Migrator) -> TestDatabase {
-    database_of(&[migrator]).await
-}
-
-/// A fresh database with several apps' migrations applied, in this order.
-///
-/// # Panics
-///
-/// Like [`database`].
-pub async fn database_of(migrators: &[&Migrator]) -> TestDatabase {
+pub async fn database(migrators: &[&Migrator]) -> TestDatabase {
     let url = server_url();
     let server = PgConnectOptions::from_str(&url).expect("a database URL");
     let mut connection = server.connect().await.expect("the test server answers");

@@ -19,6 +19,15 @@ async fn two_apps_answer_on_one_listener_and_stop_when_told() {
     assert!(migrated.status.success(), "{}", text(&migrated.stderr));
     let again = text(&stage.verb(&["migrate"]).stdout);
     assert_eq!(again, "users: 0 applied\ntransactions: 0 applied\n");
+    // What apps may share is noted where it is, so that the next of them finds it.
+    for table in ["ledger._sqlx_migrations", "transactions._sqlx_migrations"] {
+        let sql = sqlx::AssertSqlSafe(format!("select min(version) from {table}"));
+        let first: i64 = sqlx::query_scalar(sql)
+            .fetch_one(&stage.database.pool)
+            .await
+            .expect(table);
+        assert_eq!(first, 1, "{table}");
+    }
 
     let mut process = stage.run(&["all"]);
     for path in ["/v1/me", "/v1/wallets"] {
@@ -133,6 +142,11 @@ async fn an_unmigrated_database_is_told_and_not_served() {
     assert_eq!(doctor.status.code(), Some(1));
     assert!(
         text(&doctor.stdout).contains("BAD   schema users"),
+        "{}",
+        text(&doctor.stdout)
+    );
+    assert!(
+        text(&doctor.stdout).contains("BAD   schema ledger of transactions"),
         "{}",
         text(&doctor.stdout)
     );

@@ -32,7 +32,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        let database = pg::testing::database_of(&[]).await;
+        let database = pg::testing::database(&[]).await;
         // Made by the system under a name that nobody has.
         let name = database.url.rsplit('/').next().expect("a database's name");
         let directory = std::env::temp_dir().join(name);

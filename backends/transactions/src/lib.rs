@@ -14,7 +14,7 @@ mod upkeep;
 mod verified;
 mod wallets;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use host::{DemoPerson, Host, Parts};
 use ledger::Teller;
@@ -28,17 +28,8 @@ use web::page::Cursors;
 /// The app's schema; the ledger's stands beside it in the same database.
 const SCHEMA: &str = "transactions";
 
-/// The ledger's migrations and ours in one list, as the host keeps one list for an app. The ledger's are
-/// numbered below 1000, ours from there on.
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let ours = sqlx::migrate!();
-    let all = ledger::MIGRATOR.iter().chain(ours.iter());
-    let mut all = Migrator::with_migrations(all.cloned().collect());
-    all.dangerous_set_table_name(ours.table_name.clone());
-    all.create_schema("ledger");
-    all.create_schema(SCHEMA);
-    all
-});
+/// The ledger's schema comes first: a wallet is an account there.
+static MIGRATIONS: &[&Migrator] = &[&ledger::MIGRATOR, &sqlx::migrate!()];
 
 /// The app `transactions`.
 pub struct Transactions;
@@ -60,8 +51,8 @@ impl host::App for Transactions {
 
     type Config = Config;
 
-    fn migrations() -> &'static Migrator {
-        &MIGRATIONS
+    fn migrations() -> &'static [&'static Migrator] {
+        MIGRATIONS
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
@@ -81,6 +72,7 @@ impl host::App for Transactions {
                 proof::job(host.pool().clone(), host.clock(), host.registry())?,
                 upkeep::partitions(host.pool().clone()),
                 upkeep::answers(host.pool().clone()),
+                upkeep::inbox(host.pool().clone(), host.clock()),
             ],
             ..Parts::default()
         })

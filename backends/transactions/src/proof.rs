@@ -60,6 +60,7 @@ pub(crate) fn job(
     Ok(Job {
         name: "ledger_proof",
         every: EVERY,
+        limit: Duration::from_secs(3600),
         run: Arc::new(move || {
             let (pool, clock, gauges) = (pool.clone(), clock.clone(), gauges.clone());
             Box::pin(async move {

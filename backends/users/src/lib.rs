@@ -38,7 +38,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The app's schema in its database.
 const SCHEMA: &str = "users";
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+static MIGRATIONS: &[&Migrator] = &[&sqlx::migrate!()];
 
 /// The app `users`.
 pub struct Users;
@@ -86,8 +86,8 @@ impl host::App for Users {
 
     type Config = Config;
 
-    fn migrations() -> &'static Migrator {
-        &MIGRATIONS
+    fn migrations() -> &'static [&'static Migrator] {
+        MIGRATIONS
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
@@ -165,6 +165,7 @@ fn sweeping(app: Arc<App>) -> Job {
     Job {
         name: "sweep",
         every: Duration::from_secs(10 * 60),
+        limit: Duration::from_secs(10 * 60),
         run: Arc::new(move || {
             let app = app.clone();
             Box::pin(async move { Ok(sweep::sweep(&app.pool, app.clock.now()).await?) })

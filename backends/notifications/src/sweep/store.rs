@@ -24,25 +24,3 @@ pub(super) async fn forget_messages(
     .await?;
     Ok(())
 }
-
-/// Removes the notes about events that were handled before `before`.
-pub(super) async fn forget_events(
-    pool: &PgPool,
-    before: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"
-        delete from notifications.inbox
-        where (event_id, consumer) in (
-            select event_id, consumer from notifications.inbox
-            where handled_at < $1
-            order by handled_at
-            limit 10000
-        )
-        "#,
-        before,
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use pg::migrate::{run, state};
+use pg::migrate::{run, schema, state};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
@@ -29,8 +29,9 @@ fn migrator(texts: &[&'static str]) -> Migrator {
 
 #[tokio::test]
 async fn what_is_missing_is_applied_once() {
-    let database = pg::testing::database_of(&[]).await;
+    let database = pg::testing::database(&[]).await;
     let one = migrator(&["create table hall.a (x int)"]);
+    assert_eq!(schema(&one), "hall");
     assert_eq!(state(&database.pool, &one).await.unwrap().missing, [1]);
     assert_eq!(run(&database.pool, &one).await.unwrap(), 1);
     assert_eq!(run(&database.pool, &one).await.unwrap(), 0);
@@ -45,7 +46,7 @@ async fn what_is_missing_is_applied_once() {
 
 #[tokio::test]
 async fn a_text_changed_after_it_was_applied_is_told() {
-    let database = pg::testing::database_of(&[]).await;
+    let database = pg::testing::database(&[]).await;
     run(&database.pool, &migrator(&["create table hall.a (x int)"]))
         .await
         .unwrap();
@@ -57,6 +58,7 @@ async fn a_text_changed_after_it_was_applied_is_told() {
 #[tokio::test]
 async fn a_test_database_is_its_own_and_goes() {
     let hall = migrator(&["create table hall.a (x int)"]);
+    let hall = [&hall];
     let (one, two) = tokio::join!(pg::testing::database(&hall), pg::testing::database(&hall));
     sqlx::query("insert into hall.a values (1)")
         .execute(&one.pool)

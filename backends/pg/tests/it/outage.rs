@@ -17,7 +17,7 @@ fn settings() -> Settings {
 
 #[tokio::test]
 async fn a_statement_and_a_lock_have_their_limits() {
-    let database = pg::testing::database_of(&[]).await;
+    let database = pg::testing::database(&[]).await;
     let pool = lazy(&Url::parse(&database.url).unwrap(), &settings());
     let code = |error: sqlx::Error| {
         assert!(outage(&error), "{error}");
@@ -51,7 +51,7 @@ async fn a_statement_and_a_lock_have_their_limits() {
 
 #[tokio::test]
 async fn a_full_pool_says_so_in_time() {
-    let database = pg::testing::database_of(&[]).await;
+    let database = pg::testing::database(&[]).await;
     let pool = lazy(&Url::parse(&database.url).unwrap(), &settings());
     let _all = (pool.acquire().await.unwrap(), pool.acquire().await.unwrap());
     let began = Instant::now();
@@ -64,7 +64,7 @@ async fn a_full_pool_says_so_in_time() {
 
 #[tokio::test]
 async fn a_connection_killed_in_the_pool_is_not_met_by_a_statement() {
-    let database = pg::testing::database_of(&[]).await;
+    let database = pg::testing::database(&[]).await;
     let pool = lazy(&Url::parse(&database.url).unwrap(), &settings());
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid()")
         .fetch_one(&pool)
@@ -87,7 +87,7 @@ async fn a_connection_killed_in_the_pool_is_not_met_by_a_statement() {
 /// A lock that is never granted, and no limit of the server's, stand for its silence.
 #[tokio::test]
 async fn a_query_given_up_costs_the_pool_no_connection() {
-    let database = pg::testing::database_of(&[]).await;
+    let database = pg::testing::database(&[]).await;
     let silent = Settings {
         max_connections: 1,
         acquire_timeout: Duration::from_secs(10),
@@ -114,7 +114,7 @@ async fn a_query_given_up_costs_the_pool_no_connection() {
 
 #[tokio::test]
 async fn what_a_second_try_may_mend_is_an_outage_and_a_wrong_statement_is_none() {
-    let database = pg::testing::database_of(&[]).await;
+    let database = pg::testing::database(&[]).await;
     for (code, expected) in [
         ("25P03", true),
         ("40001", true),

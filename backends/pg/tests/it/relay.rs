@@ -278,3 +278,26 @@ async fn what_was_delivered_goes_after_a_week_and_what_waits_stays() {
         .unwrap();
     assert_eq!(left, ["bob"]);
 }
+
+#[tokio::test]
+async fn notes_of_what_was_handled_go_when_they_are_old() {
+    let stage = Stage::new().await;
+    sqlx::query(
+        "insert into hall.inbox (event_id, consumer, handled_at)
+        select gen_random_uuid(), 'hall.listen', now() - n * interval '1 day'
+        from generate_series(1, 1500) n",
+    )
+    .execute(stage.pool())
+    .await
+    .unwrap();
+    let before = time::OffsetDateTime::now_utc() - time::Duration::hours(30 * 24 + 12);
+    let mut rounds = Vec::new();
+    for _ in 0..3 {
+        rounds.push(
+            pg::inbox::prune(stage.pool(), "hall", before)
+                .await
+                .unwrap(),
+        );
+    }
+    assert_eq!(rounds, [1000, 470, 0]);
+}

@@ -18,7 +18,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn new() -> Self {
-        let database = pg::testing::database_of(&[]).await;
+        let database = pg::testing::database(&[]).await;
         let sql = format!(
             "create schema users; create schema hall; create table hall.guest (name text); {} {}",
             pg::outbox::TABLE_SQL.replace("{schema}", "users"),

@@ -1,7 +1,5 @@
 //! A small app with one handler for each thing to look at.
 
-use std::sync::LazyLock;
-
 use axum::Json;
 use axum::extract::{Path, State};
 use host::testing::Running;
@@ -30,9 +28,8 @@ impl App for Hall {
     const NAME: &'static str = "hall";
     type Config = Settings;
 
-    fn migrations() -> &'static Migrator {
-        static NONE: LazyLock<Migrator> = LazyLock::new(|| Migrator::with_migrations(Vec::new()));
-        &NONE
+    fn migrations() -> &'static [&'static Migrator] {
+        &[]
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {

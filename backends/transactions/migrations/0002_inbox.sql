@@ -5,3 +5,6 @@ create table transactions.inbox (
     handled_at timestamptz not null default now(),
     constraint inbox_pkey primary key (event_id, consumer)
 );
+
+-- Serves the sweep.
+create index inbox_handled_at on transactions.inbox (handled_at);
