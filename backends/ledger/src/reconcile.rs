@@ -60,10 +60,15 @@ impl Proof {
 /// Reads the whole journal, in one snapshot, while posting goes on.
 ///
 /// Its time grows with the journal, so it belongs into a job, never into a request.
-pub async fn reconcile(pool: &PgPool) -> Result<Proof, sqlx::Error> {
+///
+/// `None` while another process reads it: one proof at a time is enough for all replicas.
+pub async fn reconcile(pool: &PgPool) -> Result<Option<Proof>, sqlx::Error> {
     let mut tx = pool.begin().await?;
     crate::store::be_patient(&mut tx).await?;
+    if !store::is_alone(&mut tx).await? {
+        return Ok(None);
+    }
     let violations = store::violations(&mut tx).await?;
     tx.rollback().await?;
-    Ok(Proof(violations))
+    Ok(Some(Proof(violations)))
 }

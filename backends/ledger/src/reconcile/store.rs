@@ -1,6 +1,15 @@
-//! One statement, hence one snapshot.
+//! One statement, hence one snapshot; and the lock that keeps replicas from reading it side by side.
 
 use sqlx::PgConnection;
+
+/// Takes the lock that a proof holds until its transaction ends; `false` when another has it.
+pub(super) async fn is_alone(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock(hashtextextended('ledger proof', 0)) as "alone!""#
+    )
+    .fetch_one(tx)
+    .await
+}
 
 /// In order of `Invariant::ALL`.
 pub(super) async fn violations(conn: &mut PgConnection) -> Result<[i64; 5], sqlx::Error> {

@@ -74,7 +74,7 @@ pub(crate) fn status(outcome: &Outcome) -> u16 {
 
 impl Books {
     pub(crate) async fn new() -> Self {
-        let database = pg::testing::database(&ledger::MIGRATOR).await;
+        let database = pg::testing::database(&[&ledger::MIGRATOR]).await;
         Self {
             pool: database.pool.clone(),
             _database: Some(database),
@@ -142,7 +142,12 @@ impl Books {
     }
 
     pub(crate) async fn assert_proven(&self) {
-        let proof = ledger::reconcile(self.pool()).await.expect("a proof");
+        let proof = self.prove().await;
         assert!(proof.holds(), "{proof:?}");
+    }
+
+    pub(crate) async fn prove(&self) -> ledger::Proof {
+        let proof = ledger::reconcile(self.pool()).await.expect("the books");
+        proof.expect("nobody else is at it")
     }
 }

@@ -15,7 +15,7 @@ async fn found_after(tampering: &'static str) -> Vec<Invariant> {
     }
     books.assert_proven().await;
     books.meddle(tampering).await.expect(tampering);
-    let proof = ledger::reconcile(books.pool()).await.expect("a proof");
+    let proof = books.prove().await;
     assert!(!proof.holds());
     Invariant::ALL
         .into_iter()
@@ -107,4 +107,18 @@ async fn an_entry_under_two_keys_is_found() {
     )
     .await;
     assert_eq!(found, [Invariant::OneEffect]);
+}
+
+#[tokio::test]
+async fn one_proof_at_a_time_is_enough() {
+    let books = Books::new().await;
+    let mut other = books.pool().begin().await.expect("a transaction");
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('ledger proof', 0))")
+        .execute(&mut *other)
+        .await
+        .expect("the lock of a proof");
+    let proof = ledger::reconcile(books.pool()).await.expect("the books");
+    assert!(proof.is_none());
+    other.rollback().await.expect("it ends");
+    assert!(books.prove().await.holds());
 }
