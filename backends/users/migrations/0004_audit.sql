@@ -5,8 +5,8 @@ create table users.audit (
     seq bigint generated always as identity constraint audit_pkey primary key,
     at timestamptz not null,
     act text not null,
-    -- No foreign key: the record outlives the account. Null when nobody known was concerned.
-    account_id uuid,
+    -- No foreign key: the record outlives the account.
+    account_id uuid not null,
     session_id uuid,
     -- The request that did it, as access records and logs name it.
     request_id text
@@ -22,3 +22,14 @@ $$;
 
 create trigger audit_append_only before update or delete or truncate on users.audit
     for each statement execute function users.refuse_audit_change();
+
+-- Sign-ins refused to addresses that have no account: no act on anything, and anybody can add one.
+-- So they stand apart from the record and are kept a week. A row is written for them at all so that
+-- the clock tells them from nobody.
+create table users.stranger (
+    seq bigint generated always as identity constraint stranger_pkey primary key,
+    at timestamptz not null,
+    request_id text
+);
+
+create index stranger_at_idx on users.stranger (at);

@@ -3,7 +3,7 @@
 
 mod store;
 
-pub(crate) use store::record;
+pub(crate) use store::{note_stranger, record};
 
 /// What can happen. The names are kept for ever: people search for them.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +12,7 @@ pub(crate) enum Act {
     Verified,
     /// Somebody signed in.
     SignedIn,
-    /// Somebody failed to sign in.
+    /// Somebody failed to sign in to an account.
     SignInRefused,
     /// Somebody ended their session.
     SignedOut,

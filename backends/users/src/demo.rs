@@ -68,7 +68,7 @@ async fn arrange_one(
     };
     store::revoke_all_but(&mut tx, user_id, &person.role).await?;
     store::grant(&mut tx, user_id, &person.role, now).await?;
-    audit::record(&mut tx, now, Act::DemoArranged, Some(user_id), None).await?;
+    audit::record(&mut tx, now, Act::DemoArranged, user_id, None).await?;
     tx.commit().await?;
     Ok(user_id)
 }

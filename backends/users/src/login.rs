@@ -81,9 +81,13 @@ pub(crate) async fn login(
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
     let Some(account) = account.as_ref().filter(|_| proven) else {
-        // For a stranger too: a record that only the known leave would be seen on the clock.
-        let user_id = account.map(|account| account.id);
-        audit::record(&mut tx, now, Act::SignInRefused, user_id, None).await?;
+        match account {
+            Some(account) => {
+                audit::record(&mut tx, now, Act::SignInRefused, account.id, None).await?;
+            }
+            // A row that only the known leave would be seen on the clock.
+            None => audit::note_stranger(&mut tx, now).await?,
+        }
         tx.commit().await?;
         return Err(LoginError::InvalidCredentials);
     };
@@ -107,7 +111,7 @@ pub(crate) async fn complete_login(
         .map(|factor| factor.amr().to_owned())
         .collect();
     let (session_id, tokens) = session::open(app, tx, account, amr, now).await?;
-    audit::record(tx, now, Act::SignedIn, Some(account.id), Some(session_id)).await?;
+    audit::record(tx, now, Act::SignedIn, account.id, Some(session_id)).await?;
     tracing::info!(user_id = %account.id, %session_id, "somebody signed in");
     Ok(tokens)
 }

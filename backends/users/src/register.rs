@@ -31,13 +31,17 @@ use crate::{
 
 /// How long a code is good for.
 pub(crate) const CODE_TTL: Duration = Duration::minutes(10);
-/// Guesses per code. With a million codes and five mails an hour, guessing at one address round
-/// the clock takes years to be likely to succeed.
+/// Guesses per code. With a million codes and ten mails an hour, guessing at one address round the
+/// clock takes more than a year to be likely to succeed.
 pub(crate) const TRIES_PER_CODE: i16 = 5;
-/// Mails to one address in [`MAILS_WINDOW`], so that nobody's inbox is flooded through us.
-pub(crate) const MAILS_PER_WINDOW: i16 = 5;
-/// See [`MAILS_PER_WINDOW`].
-pub(crate) const MAILS_WINDOW: Duration = Duration::hours(1);
+/// Mails to one address in a row, so that nobody's inbox is flooded through us. All flows share
+/// them, because all that a mail costs is its owner's patience.
+pub(crate) const MAILS_IN_A_ROW: i32 = 10;
+/// After those, one more each time this long has passed: no stranger closes the door for longer.
+pub(crate) const MAIL_SHARE: Duration = Duration::minutes(6);
+/// How long a flow may still ask for another code after its last one expired: whoever came while
+/// strangers had spent the address's mails need not begin again.
+pub(crate) const RENEWABLE: Duration = Duration::hours(1);
 
 /// The wish for an account.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -92,19 +96,22 @@ pub(crate) async fn register(
     let mut tx = app.pool.begin().await?;
     let is_known = account::store::is_taken(&mut tx, &email).await?;
     let code = (!is_known).then(Code::random).transpose()?;
+    let is_mailed = store::spend_mail(&mut tx, email.as_str(), now).await?;
     let wish = store::Wish {
         flow_id,
         email: &email,
         password_hash: &password_hash,
         code_hash: code.as_ref().map(|code| app.codes.seal(flow_id, code)),
+        // A code that nobody is told is there to be guessed at alone.
+        tries_left: if is_mailed { TRIES_PER_CODE } else { 0 },
         expires_at: now + CODE_TTL,
     };
-    if store::keep(&mut tx, &wish, now).await? {
+    store::keep(&mut tx, &wish).await?;
+    if is_mailed {
         send_mail(&mut tx, email.as_str(), code.as_ref(), wish.expires_at).await?;
     } else {
-        // Not told to the caller, whose flow simply never gets a code. The earlier wish stays as it
-        // was, so an impatient stranger can't push the owner's out for ever.
-        tracing::info!(%flow_id, "an address has had its share of mails, a registration is dropped");
+        // Not told to the caller, who may ask for another code in a while.
+        tracing::info!(%flow_id, "an address has had its share of mails, a flow gets none");
     }
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))

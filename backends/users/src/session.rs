@@ -160,7 +160,7 @@ async fn end_family(
 ) -> Result<(), sqlx::Error> {
     let (session_id, user_id) = (session.id, session.account_id);
     store::end(tx, session_id, user_id, End::TokenReuse, now).await?;
-    audit::record(tx, now, Act::TokenReused, Some(user_id), Some(session_id)).await?;
+    audit::record(tx, now, Act::TokenReused, user_id, Some(session_id)).await?;
     tracing::warn!(%user_id, %session_id, "a spent refresh token came back");
     Ok(())
 }
@@ -184,14 +184,7 @@ pub(crate) async fn logout(
     let mut tx = app.pool.begin().await?;
     // A second logout finds the session ended: nothing happens, so nothing is recorded.
     if store::end(&mut tx, session_id, user_id, End::Logout, now).await? {
-        audit::record(
-            &mut tx,
-            now,
-            Act::SignedOut,
-            Some(user_id),
-            Some(session_id),
-        )
-        .await?;
+        audit::record(&mut tx, now, Act::SignedOut, user_id, Some(session_id)).await?;
     }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

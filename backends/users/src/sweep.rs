@@ -1,17 +1,25 @@
-//! Throws away what has no meaning any more: wishes that nobody proved, tokens and sessions past
-//! their time. Nothing depends on it, since every reader looks at the clock itself.
+//! Throws away what has no meaning any more: wishes that nobody proved, mails long sent, tokens and
+//! sessions past their time, notes about strangers. Nothing depends on it, since every reader looks
+//! at the clock itself.
 
 mod store;
 
 use sqlx::PgPool;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
+
+use crate::register::RENEWABLE;
+
+/// How long sign-ins to no account are kept: long enough to look into a wave of them.
+const STRANGERS_KEPT: Duration = Duration::weeks(1);
 
 /// Rows per statement, so that no sweep holds locks for long.
 const BATCH: i64 = 1000;
 
 /// Sweeps until nothing is left.
 pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
-    while store::registrations(pool, now, BATCH).await? == BATCH as u64 {}
+    while store::registrations(pool, now - RENEWABLE, BATCH).await? == BATCH as u64 {}
+    while store::mail_budgets(pool, now, BATCH).await? == BATCH as u64 {}
+    while store::strangers(pool, now - STRANGERS_KEPT, BATCH).await? == BATCH as u64 {}
     while store::refresh_tokens(pool, now, BATCH).await? == BATCH as u64 {}
     while store::sessions(pool, now, BATCH).await? == BATCH as u64 {}
     Ok(())
@@ -19,13 +27,11 @@ pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx
 
 #[cfg(test)]
 mod tests {
-    use time::Duration;
-
     use super::*;
 
     #[tokio::test]
     async fn what_is_past_its_time_goes_and_nothing_else() {
-        let database = pg::testing::database(&crate::MIGRATIONS).await;
+        let database = pg::testing::database(crate::MIGRATIONS).await;
         let pool = &database.pool;
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
         for statement in [
@@ -41,13 +47,13 @@ mod tests {
                 ('\\x02', '00000000-0000-0000-0000-0000000000a2', $1),
                 ('\\x03', '00000000-0000-0000-0000-0000000000a2', $1 + interval '1 s')",
             "insert into users.registration
-                (email, flow_id, password_hash, tries_left, mails_left, expires_at, mails_refill_at)
-            select email, gen_random_uuid(), '', 5, 5, $1 + code, $1 + mails
-            from (values
-                ('both void', interval '0', interval '0'),
-                ('code alive', '1 s', '0'),
-                ('mails counted', '0', '1 s')
-            ) as wish (email, code, mails)",
+                (flow_id, email, password_hash, tries_left, expires_at)
+            select gen_random_uuid(), email, '', 5, $1 - interval '1 h' + more
+            from (values ('void', interval '0'), ('renewable', '1 s')) as wish (email, more)",
+            "insert into users.mail_budget (email, spent_until) values
+                ('all mails back', $1), ('mails spent', $1 + interval '1 s')",
+            "insert into users.stranger (at, request_id) values
+                ($1 - interval '7 d', 'old'), ($1 - interval '7 d' + interval '1 s', 'a stranger')",
         ] {
             sqlx::query(statement)
                 .bind(now)
@@ -59,6 +65,8 @@ mod tests {
         sweep(pool, now).await.expect("swept");
         let left = "select string_agg(what, ', ' order by what) from (
             select email as what from users.registration
+            union all select email from users.mail_budget
+            union all select request_id from users.stranger
             union all select right(id::text, 2) from users.session
             union all select hash::text from users.refresh_token
         ) as left_over";
@@ -66,7 +74,7 @@ mod tests {
             .fetch_one(pool)
             .await
             .expect("rows");
-        assert_eq!(left, "\\x03, a2, code alive, mails counted");
+        assert_eq!(left, "\\x03, a stranger, a2, mails spent, renewable");
 
         sweep(pool, now + Duration::SECOND).await.expect("swept");
         let accounts = "select count(*) from users.account";
@@ -79,12 +87,13 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_one_batch_goes_in_one_sweep() {
-        let database = pg::testing::database(&crate::MIGRATIONS).await;
+        let database = pg::testing::database(crate::MIGRATIONS).await;
         let pool = &database.pool;
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
         let many = "insert into users.registration
-                (email, flow_id, password_hash, tries_left, mails_left, expires_at, mails_refill_at)
-            select n::text, gen_random_uuid(), '', 5, 5, $1, $1 from generate_series(1, 2500) n";
+                (flow_id, email, password_hash, tries_left, expires_at)
+            select gen_random_uuid(), n::text, '', 5, $1 - interval '1 h'
+            from generate_series(1, 2500) n";
         sqlx::query(many).bind(now).execute(pool).await.expect(many);
         sweep(pool, now).await.expect("swept");
         let left = "select count(*) from users.registration";

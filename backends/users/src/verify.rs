@@ -89,8 +89,9 @@ pub(crate) async fn verify(
         // The address found an owner after this flow was begun. It is theirs.
         return Err(VerifyError::InvalidCode);
     }
+    store::end_others(&mut tx, &wish.email).await?;
     account::store::grant(&mut tx, user_id, account::DEFAULT_ROLE, now).await?;
-    audit::record(&mut tx, now, Act::Verified, Some(user_id), None).await?;
+    audit::record(&mut tx, now, Act::Verified, user_id, None).await?;
     let email = wish.email;
     pg::outbox::publish(&mut tx, SCHEMA, &UserVerified { user_id, email }).await?;
     tx.commit().await?;
@@ -98,8 +99,8 @@ pub(crate) async fn verify(
     Ok(Json(Verified { user_id }))
 }
 
-/// Sends another code for a registration; the earlier one is void. Only so many are sent in an
-/// hour, and the answer is the same when none is.
+/// Sends another code for a registration; the earlier one is void. An address is
+/// sent only so many, and the answer is the same when none is.
 #[utoipa::path(
     post, path = "/v1/auth/verify/resend", operation_id = "resendCode", tag = "auth",
     request_body = Resend,
@@ -114,9 +115,12 @@ pub(crate) async fn resend(
     let expires_at = now + CODE_TTL;
     let mut tx = app.pool.begin().await?;
     let code_hash = app.codes.seal(flow_id, &code);
-    if let Some(renewed) = store::renew(&mut tx, flow_id, &code_hash, expires_at, now).await? {
-        let code = renewed.has_code.then_some(&code);
-        register::send_mail(&mut tx, &renewed.email, code, expires_at).await?;
+    if let Some(to) = store::addressee(&mut tx, flow_id).await?
+        && register::store::spend_mail(&mut tx, &to.email, now).await?
+        && store::renew(&mut tx, flow_id, &code_hash, expires_at).await?
+    {
+        let code = to.has_code.then_some(&code);
+        register::send_mail(&mut tx, &to.email, code, expires_at).await?;
     }
     tx.commit().await?;
     Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))

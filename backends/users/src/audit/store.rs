@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use super::Act;
 
-/// Writes down an act of the present request, with the account and the session it concerns where
-/// they are known.
+/// Writes down an act of the present request, with the account it concerns, and the session where
+/// there is one.
 pub(crate) async fn record(
     tx: &mut PgConnection,
     now: OffsetDateTime,
     act: Act,
-    account_id: Option<Uuid>,
+    account_id: Uuid,
     session_id: Option<Uuid>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -24,6 +24,21 @@ pub(crate) async fn record(
         act.name(),
         account_id,
         session_id,
+        web::request_id(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Writes down that a sign-in to no account was refused, not in the record but at the same cost.
+pub(crate) async fn note_stranger(
+    tx: &mut PgConnection,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into users.stranger (at, request_id) values ($1, $2)",
+        now,
         web::request_id(),
     )
     .execute(tx)

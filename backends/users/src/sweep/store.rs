@@ -3,23 +3,68 @@
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-/// Deletes wishes whose code is void and whose address may be sent mails again: until then the row
-/// is what counts them.
+/// Deletes wishes whose last code expired at `before` or earlier.
 pub(super) async fn registrations(
+    pool: &PgPool,
+    before: OffsetDateTime,
+    batch: i64,
+) -> Result<u64, sqlx::Error> {
+    let swept = sqlx::query!(
+        r#"
+        delete from users.registration where flow_id in (
+            select flow_id from users.registration
+            where expires_at <= $1
+            order by expires_at limit $2
+            for update skip locked
+        )
+        "#,
+        before,
+        batch,
+    )
+    .execute(pool)
+    .await?;
+    Ok(swept.rows_affected())
+}
+
+/// Forgets the mails to addresses that may be sent all of them again.
+pub(super) async fn mail_budgets(
     pool: &PgPool,
     now: OffsetDateTime,
     batch: i64,
 ) -> Result<u64, sqlx::Error> {
     let swept = sqlx::query!(
         r#"
-        delete from users.registration where email in (
-            select email from users.registration
-            where mails_refill_at <= $1 and expires_at <= $1
-            order by mails_refill_at limit $2
+        delete from users.mail_budget where email in (
+            select email from users.mail_budget
+            where spent_until <= $1
+            order by spent_until limit $2
             for update skip locked
         )
         "#,
         now,
+        batch,
+    )
+    .execute(pool)
+    .await?;
+    Ok(swept.rows_affected())
+}
+
+/// Forgets sign-ins to no account that were refused at `before` or earlier.
+pub(super) async fn strangers(
+    pool: &PgPool,
+    before: OffsetDateTime,
+    batch: i64,
+) -> Result<u64, sqlx::Error> {
+    let swept = sqlx::query!(
+        r#"
+        delete from users.stranger where seq in (
+            select seq from users.stranger
+            where at <= $1
+            order by at limit $2
+            for update skip locked
+        )
+        "#,
+        before,
         batch,
     )
     .execute(pool)

@@ -4,10 +4,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    key::Tag,
-    register::{MAILS_PER_WINDOW, MAILS_WINDOW, TRIES_PER_CODE},
-};
+use crate::{key::Tag, register::TRIES_PER_CODE};
 
 /// Takes one try off a flow that still has some, and gives the hash of its code to compare with:
 /// none inside when the address was known and there is no code.
@@ -55,41 +52,67 @@ pub(super) async fn take(
     .await
 }
 
+/// Ends the other wishes for an address that has found its owner. One that is being tried at this
+/// moment is left: it will find the address taken.
+pub(super) async fn end_others(tx: &mut PgConnection, email: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        delete from users.registration where flow_id in (
+            select flow_id from users.registration where email = $1 for update skip locked
+        )
+        "#,
+        email,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Where the mail about a renewed code goes.
-pub(super) struct Renewed {
+pub(super) struct Addressee {
     pub(super) email: String,
     /// False when the address is known, so that its owner is to be told, and sent no code.
     pub(super) has_code: bool,
 }
 
-/// Gives a flow a new code with new tries, if its address may be sent one more mail.
+/// Whose flow this is.
+pub(super) async fn addressee(
+    tx: &mut PgConnection,
+    flow_id: Uuid,
+) -> Result<Option<Addressee>, sqlx::Error> {
+    sqlx::query_as!(
+        Addressee,
+        r#"
+        select email, code_hash is not null as "has_code!"
+        from users.registration where flow_id = $1
+        "#,
+        flow_id,
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Gives a flow a new code with new tries; `false` when it has ended meanwhile.
 pub(super) async fn renew(
     tx: &mut PgConnection,
     flow_id: Uuid,
     code_hash: &Tag,
     expires_at: OffsetDateTime,
-    now: OffsetDateTime,
-) -> Result<Option<Renewed>, sqlx::Error> {
-    sqlx::query_as!(
-        Renewed,
+) -> Result<bool, sqlx::Error> {
+    let renewed = sqlx::query!(
         r#"
         update users.registration set
             code_hash = case when code_hash is null then null else $2::bytea end,
             tries_left = $3,
-            expires_at = $4,
-            mails_left = case when mails_refill_at <= $7 then $5::smallint else mails_left end - 1,
-            mails_refill_at = case when mails_refill_at <= $7 then $6 else mails_refill_at end
-        where flow_id = $1 and (mails_left > 0 or mails_refill_at <= $7)
-        returning email, code_hash is not null as "has_code!"
+            expires_at = $4
+        where flow_id = $1
         "#,
         flow_id,
         &code_hash[..],
         TRIES_PER_CODE,
         expires_at,
-        MAILS_PER_WINDOW,
-        now + MAILS_WINDOW,
-        now,
     )
-    .fetch_optional(tx)
-    .await
+    .execute(tx)
+    .await?;
+    Ok(renewed.rows_affected() == 1)
 }

@@ -70,10 +70,17 @@ async fn who_registers_anothers_address_first_gains_nothing() {
         .await;
     let own_code = stage.code("ann@example.com").await;
 
-    // The later wish is the one that counts, and a code fits its own flow only.
-    assert_eq!(stage.verify(thief_flow, &thief_code).await.status, 400);
+    // A code fits its own flow only, and only one flow wins.
     assert_eq!(stage.verify(thief_flow, &own_code).await.status, 400);
+    assert_eq!(stage.verify(own_flow, &thief_code).await.status, 400);
     assert_eq!(stage.verify(own_flow, &own_code).await.status, 200);
+    assert_eq!(stage.verify(thief_flow, &thief_code).await.status, 400);
+    assert_eq!(
+        stage
+            .column::<i64>("select count(*) from users.registration")
+            .await,
+        [0]
+    );
 
     assert_eq!(
         stage
@@ -146,45 +153,54 @@ async fn what_does_not_belong_in_a_registration_is_refused() {
 }
 
 #[tokio::test]
-async fn an_address_gets_five_mails_an_hour() {
+async fn a_strangers_wish_leaves_the_owners_as_it_is() {
     let stage = Stage::start().await;
-    let mut last = Uuid::nil();
-    for _ in 0..5 {
-        last = stage.register("ann@example.com", PASSWORD).await;
-    }
+    let flow_id = stage.register("ann@example.com", PASSWORD).await;
     let code = stage.code("ann@example.com").await;
-    assert_eq!(stage.events().await.len(), 5);
+    for _ in 0..15 {
+        stage.register("ann@example.com", "a stranger's word").await;
+    }
+    assert_eq!(stage.verify(flow_id, &code).await.status, 200);
+    assert_eq!(stage.login("ann@example.com", PASSWORD).await.status, 200);
+}
 
-    // The sixth is answered like the others, sends nothing, and pushes nobody out.
-    let sixth = stage
-        .register("ann@example.com", "a stranger's password")
-        .await;
-    let resent = stage
-        .post("/v1/auth/verify/resend", json!({"flow_id": last}))
-        .await;
-    assert_eq!(
-        (resent.status, resent.body),
-        (202, json!({"flow_id": last}))
-    );
-    assert_eq!(stage.events().await.len(), 5);
-    assert_eq!(stage.verify(sixth, &code).await.status, 400);
-    assert_eq!(stage.verify(last, &code).await.status, 200);
+#[tokio::test]
+async fn an_address_gets_ten_mails_and_then_one_each_six_minutes() {
+    let stage = Stage::start().await;
+    for _ in 0..9 {
+        stage.register("ann@example.com", "a stranger's word").await;
+    }
+    let live = stage.register("ann@example.com", PASSWORD).await;
+    let code = stage.code("ann@example.com").await;
+    assert_eq!(stage.codes("ann@example.com").await.len(), 10);
 
-    // Others' share is their own, and the next hour brings a new one.
+    // The next is answered like the others and sends nothing; nor does it leave a code to guess.
+    let late = stage.register("ann@example.com", PASSWORD).await;
+    for flow_id in [live, late] {
+        let resent = stage
+            .post("/v1/auth/verify/resend", json!({"flow_id": flow_id}))
+            .await;
+        assert_eq!(
+            (resent.status, resent.body),
+            (202, json!({"flow_id": flow_id}))
+        );
+    }
+    assert_eq!(stage.codes("ann@example.com").await.len(), 10);
+    let tries = "select tries_left from users.registration order by tries_left limit 2";
+    assert_eq!(stage.column::<i16>(tries).await, [0, 5]);
+    // Others' share is their own.
     stage.register("bob@example.com", PASSWORD).await;
     assert_eq!(stage.codes("bob@example.com").await.len(), 1);
-    stage.forget_events().await;
-    for _ in 0..5 {
-        stage.register("ann@example.com", PASSWORD).await;
-    }
-    assert_eq!(
-        stage.events().await.len(),
-        5,
-        "the account is new, its share of mails too"
-    );
-    stage.register("ann@example.com", PASSWORD).await;
-    assert_eq!(stage.events().await.len(), 5);
-    stage.advance_secs(3600);
-    stage.register("ann@example.com", PASSWORD).await;
-    assert_eq!(stage.events().await.len(), 6);
+
+    // Who came too late need not begin again.
+    stage.advance_secs(360);
+    stage
+        .post("/v1/auth/verify/resend", json!({"flow_id": late}))
+        .await;
+    assert_eq!(stage.codes("ann@example.com").await.len(), 11);
+    stage.register("ann@example.com", "a stranger's word").await;
+    assert_eq!(stage.codes("ann@example.com").await.len(), 11);
+    let late_code = stage.code("ann@example.com").await;
+    assert_eq!(stage.verify(late, &late_code).await.status, 200);
+    assert_eq!(stage.verify(live, &code).await.status, 400);
 }
