@@ -77,7 +77,8 @@ impl BodyRule {
         let essence = parts.next().unwrap_or_default();
         // JSON is UTF-8 (RFC 8259 §8.1); who says something else means something else.
         let utf8 = parts.all(|parameter| match parameter.split_once('=') {
-            Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            // Lenient readers also know `charset =` and `charset*=`.
+            Some((name, value)) if is_charset(name.trim_end_matches([' ', '\t', '*'])) => {
                 value.trim_matches('"').eq_ignore_ascii_case("utf-8")
             }
             _ => true,
@@ -126,6 +127,10 @@ impl BodyRule {
                 .collect()
         })
     }
+}
+
+fn is_charset(name: &str) -> bool {
+    name.eq_ignore_ascii_case("charset")
 }
 
 fn is_json(media: &str) -> bool {

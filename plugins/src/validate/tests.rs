@@ -205,6 +205,8 @@ fn a_body_is_of_a_type_that_is_taken() {
         ("application/json;charset=\"utf-8\"", 200),
         ("application/note+json", 200),
         ("application/json; charset=utf-16", 415),
+        ("application/json; charset =utf-16", 415),
+        ("application/json; charset*=utf-16''x", 415),
         ("application/other+json", 415),
         ("text/plain", 415),
         ("application/jsonx", 415),
