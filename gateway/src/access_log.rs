@@ -24,6 +24,9 @@ const GATHER: Duration = Duration::from_millis(20);
 /// Records are written in pieces of so many bytes.
 const WRITE: usize = 64 * 1024;
 
+/// How much of a path is written down, in characters.
+pub const MAX_PATH: usize = 2_048;
+
 /// What is kept of one request.
 #[derive(Debug, Clone, Serialize)]
 pub struct Record {
@@ -36,9 +39,9 @@ pub struct Record {
     pub trace_id: String,
     /// The route; empty when none took it.
     pub route: Arc<str>,
-    /// The method, as it came.
+    /// The method, as it came; its beginning, when it is none that we know.
     pub method: String,
-    /// The canonical path; as it came when it has no canonical form.
+    /// The canonical path; as it came when it has no canonical form. At most [`MAX_PATH`] of it.
     pub path: String,
     /// The names of the query's parameters. Their values may be secrets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -76,20 +79,27 @@ pub struct Record {
     /// The plugin that answered, or `gateway`; empty when neither did.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub refused_by: &'static str,
-    /// Whether it ended without an answer: the client went away or a hook panicked.
+    /// Whether it ended before its answer did: somebody went away, or a hook panicked.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub aborted: bool,
 }
 
-/// The names in a query, as they came, at most 16 of them and 64 bytes each.
+/// The names in a query, as they came, at most 16 of them and 64 characters each. What has no value
+/// is left out: in `/reset?s3cr3t` it is the value that stands there.
 pub fn query_names(query: &str) -> Vec<String> {
     query
         .split('&')
-        .map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name))
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, _)| name)
         .filter(|name| !name.is_empty())
         .take(16)
-        .map(|name| name.chars().take(64).collect())
+        .map(|name| beginning(name, 64))
         .collect()
+}
+
+/// At most so many characters of what a client chose: a full queue must not be a full memory.
+pub fn beginning(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }
 
 /// Where records go.
@@ -208,7 +218,7 @@ mod tests {
             route: "me".into(),
             method: "GET".into(),
             path: "/v1/me\n\u{1b}".into(),
-            query: query_names("token=SECRET&page=2&&flag"),
+            query: query_names("token=SECRET&page=2&&SECRET&=SECRET"),
             status: Some(200),
             code: "",
             bytes_in: 0,
@@ -229,7 +239,7 @@ mod tests {
     #[test]
     fn a_record_is_one_line_without_secrets() {
         let line = serde_json::to_string(&record()).expect("a record is JSON");
-        expect_test::expect![[r#"{"at":"1970-01-01T00:00:00Z","request_id":"r","trace_id":"t","route":"me","method":"GET","path":"/v1/me\n\u001b","query":["token","page","flag"],"status":200,"bytes_in":0,"bytes_out":2,"took_us":7,"upstream":"users","client":"192.0.2.1","protocol":"h2"}"#]].assert_eq(&line);
+        expect_test::expect![[r#"{"at":"1970-01-01T00:00:00Z","request_id":"r","trace_id":"t","route":"me","method":"GET","path":"/v1/me\n\u001b","query":["token","page"],"status":200,"bytes_in":0,"bytes_out":2,"took_us":7,"upstream":"users","client":"192.0.2.1","protocol":"h2"}"#]].assert_eq(&line);
     }
 
     /// Blocks its first write until the test lets go.

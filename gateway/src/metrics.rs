@@ -41,7 +41,7 @@ pub struct Metrics {
     pub cache: IntCounterVec,
     /// Access records that were dropped because the queue was full.
     pub log_dropped: IntCounter,
-    /// Requests that ended without an answer: the client went away or a hook panicked.
+    /// Requests that ended before their answer did: somebody went away, or a hook panicked.
     pub aborted: IntCounter,
     /// Tables that were refused since the start.
     pub config_rejected: IntCounter,
@@ -132,7 +132,7 @@ impl Default for Metrics {
             .with_label_values::<&str>(&[]),
             aborted: counters(
                 "gateway_requests_aborted_total",
-                "Requests that ended without an answer.",
+                "Requests that ended before their answer did.",
                 &[],
             )
             .with_label_values::<&str>(&[]),

@@ -300,8 +300,8 @@ impl ProxyHttp for Proxy {
     }
 
     /// The last callback; a panic skips it. The record is written when the context is dropped.
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Context) {
-        ctx.finish(session);
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Context) {
+        ctx.finish(session, error.is_some());
     }
 
     // The transport's own lines about a request would show its query and repeat our record.

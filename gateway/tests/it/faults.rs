@@ -170,7 +170,10 @@ async fn trap_14_a_panic_is_one_500_and_gives_everything_back() {
 async fn trap_16_no_log_holds_a_query() {
     let stage = Stage::before(Origin::absent().await, "", OPEN).await;
     let answer = stage
-        .get("/v1/x?token=VERYSECRET", "Cookie: VERYSECRET\r\n")
+        .get(
+            "/v1/x?token=VERYSECRET&VERYSECRET",
+            "Cookie: VERYSECRET\r\n",
+        )
         .await;
     assert_eq!(answer.status, 502);
     let records = stage.records().await;
@@ -201,6 +204,23 @@ async fn an_answer_that_is_cut_is_not_passed_off_as_whole() {
         all.starts_with("HTTP/1.1 200") && all.ends_with("half"),
         "{all}"
     );
+    let record = &stage.records().await[0];
+    assert_eq!(
+        (&record["status"], &record["aborted"]),
+        (&200.into(), &true.into())
+    );
+}
+
+#[tokio::test]
+async fn a_record_stays_small_whatever_was_asked() {
+    let stage = Stage::open(OPEN).await;
+    let (method, path) = ("M".repeat(10_000), "p".repeat(10_000));
+    stage
+        .raw(format!("{method} /{path} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .await;
+    let record = stage.records().await.remove(0);
+    assert_eq!(record["status"], 414);
+    assert!(record.to_string().len() < 3_000);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use pingora::proxy::Session;
 use plugin_sdk::Outcome;
 
 use super::Context;
-use crate::access_log::{self, Record};
+use crate::access_log::{self, MAX_PATH, Record};
 use crate::{cache, metrics};
 
 /// What only the session knows when a request has ended.
@@ -16,6 +16,8 @@ pub(super) struct Ended {
     protocol: &'static str,
     tls: String,
     cache: &'static str,
+    /// It was not told to the end, whatever status it began with.
+    cut: bool,
 }
 
 /// The end.
@@ -25,7 +27,8 @@ impl Context {
         format!("{} {}", self.head.method, self.head.path)
     }
 
-    pub(in crate::proxy) fn finish(&mut self, session: &Session) {
+    /// `failed` is whether an error ended it, of which the client may have been told.
+    pub(in crate::proxy) fn finish(&mut self, session: &Session, failed: bool) {
         let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         let tls = session
             .digest()
@@ -40,6 +43,7 @@ impl Context {
                 .map(|tls| tls.version.replace("TLSv", "").replace('_', "."))
                 .unwrap_or_default(),
             cache: cache::outcome(session.cache.phase()),
+            cut: failed && self.refused_by.is_empty(),
         });
         let headers = &session.req_header().headers;
         let outcome = Outcome {
@@ -54,6 +58,12 @@ impl Context {
         self.ended.as_ref()?.status
     }
 
+    fn aborted(&self) -> bool {
+        self.ended
+            .as_ref()
+            .is_none_or(|ended| ended.cut || ended.status.is_none())
+    }
+
     fn record(&self) -> Record {
         let ended = self.ended.as_ref();
         Record {
@@ -61,8 +71,8 @@ impl Context {
             request_id: self.facts.request_id.clone(),
             trace_id: self.trace.trace_id.clone(),
             route: self.facts.route.clone(),
-            method: self.head.method.to_string(),
-            path: self.head.path.clone(),
+            method: access_log::beginning(self.head.method.as_str(), 16),
+            path: access_log::beginning(&self.head.path, MAX_PATH),
             query: self
                 .head
                 .query
@@ -82,7 +92,7 @@ impl Context {
             tls: ended.map(|ended| ended.tls.clone()).unwrap_or_default(),
             cache: ended.map_or("", |ended| ended.cache),
             refused_by: self.refused_by,
-            aborted: self.status().is_none(),
+            aborted: self.aborted(),
         }
     }
 
@@ -97,7 +107,7 @@ impl Context {
             .duration
             .with_label_values(&[route, metrics::method(&self.head.method), class])
             .observe(self.started.elapsed().as_secs_f64());
-        if self.status().is_none() {
+        if self.aborted() {
             metrics.aborted.inc();
         }
         let outcome = self.ended.as_ref().map_or("", |ended| ended.cache);
