@@ -112,10 +112,13 @@ pub(crate) async fn assemble(
 /// list beforehand: its words are the error.
 fn join(listener: &mut Router, routes: Router) -> Result<(), String> {
     let so_far = std::mem::take(listener);
-    let joined = catch_unwind(AssertUnwindSafe(|| match so_far.has_routes() {
-        // A listener has one answer to "nothing here", the first app's: axum takes no two.
-        true => so_far.merge(routes.reset_fallback()),
-        false => routes,
+    let joined = catch_unwind(AssertUnwindSafe(|| {
+        if so_far.has_routes() {
+            // A listener has one answer to "nothing here", the first app's: axum takes no two.
+            so_far.merge(routes.reset_fallback())
+        } else {
+            routes
+        }
     }));
     *listener = joined.map_err(|panic| {
         panic

@@ -10,7 +10,7 @@ use crate::databases::{Database, Databases};
 /// What was looked at, each with what is wrong with it.
 pub type Findings = Vec<(String, Result<String, String>)>;
 
-/// Looks at the listeners, the databases, the schemas and what waits in the outboxes.
+/// Looks at the listeners, the databases, the schemas, and whether the apps can be built.
 pub async fn doctor(config: Config) -> Findings {
     let mut findings = Vec::new();
     let mut binds: Vec<_> = config.apps.iter().map(|app| app.settled.bind).collect();

@@ -50,7 +50,9 @@ pub struct Url {
 pub struct UrlError;
 
 impl Url {
-    /// Reads `postgres://user:password@host:port/database`.
+    /// Reads `postgres://user:password@host:port/database`. libpq's parameters may follow, such as
+    /// `?sslmode=verify-full&sslrootcert=/etc/ssl/our-ca.pem`; without one TLS is spoken where the
+    /// server offers it, whoever it is.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(UrlError);

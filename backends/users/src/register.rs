@@ -37,7 +37,8 @@ pub(crate) const TRIES_PER_CODE: i16 = 5;
 /// Mails to one address in a row, so that nobody's inbox is flooded through us. All flows share
 /// them, because all that a mail costs is its owner's patience.
 pub(crate) const MAILS_IN_A_ROW: i32 = 10;
-/// After those, one more each time this long has passed: no stranger closes the door for longer.
+/// After those, one more each time this long has passed: strangers never shut the door for longer.
+/// Who is first through it then is for the edge to make fair, with its limit for each client.
 pub(crate) const MAIL_SHARE: Duration = Duration::minutes(6);
 /// How long a flow may still ask for another code after its last one expired: whoever came while
 /// strangers had spent the address's mails need not begin again.
