@@ -12,6 +12,7 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(crate) use tls::certified;
 const MAX_H2_HEAD: u32 = 64 * 1024;
 /// Streams at once on one HTTP/2 connection.
 const MAX_H2_STREAMS: u32 = 128;
+/// For connections that are cut to be gone.
+const CUT: Duration = Duration::from_millis(500);
 /// Idle connections kept to upstreams, per worker thread.
 const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
@@ -86,6 +89,8 @@ struct Door {
     /// As the table says it now: deadlines and caps change without a restart.
     settings: Arc<ArcSwap<plan::Listener>>,
     certificate: Option<Certificate>,
+    /// Set when patience with the last requests has ended.
+    cut: watch::Sender<bool>,
     census: Arc<Census>,
     proxy: Arc<HttpProxy<Proxy>>,
     shared: Arc<Shared>,
@@ -153,11 +158,29 @@ impl Listeners {
     }
 
     /// Stops accepting, lets requests finish, and tells whether all did within `limit`. What is
-    /// left then is cut.
+    /// left then is cut, and leaves its records.
     pub async fn drain(&self, limit: Duration) -> bool {
         let open = std::mem::take(&mut *self.open.lock().await);
-        let all = futures::future::join_all(open.into_values().map(Open::close));
-        tokio::time::timeout(limit, all).await.is_ok()
+        let doors: Vec<_> = open.values().map(|one| one.door.clone()).collect();
+        let mut all = pin!(futures::future::join_all(
+            open.into_values().map(Open::close)
+        ));
+        if tokio::time::timeout(limit, &mut all).await.is_ok() {
+            return true;
+        }
+        for door in doors {
+            door.cut.send_replace(true);
+        }
+        let gone = async {
+            all.await;
+            // On HTTP/2 each request has a task of its own, which ends after its connection.
+            while self.shared.metrics.in_flight.get() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // They end when they are next polled; a limit is a limit all the same.
+        let _ = tokio::time::timeout(CUT, gone).await;
+        false
     }
 
     fn start(
@@ -182,6 +205,7 @@ impl Listeners {
             ))),
             settings: current,
             certificate,
+            cut: watch::Sender::new(false),
             shared: self.shared.clone(),
         });
         door.report_expiry();

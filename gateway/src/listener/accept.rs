@@ -83,7 +83,11 @@ async fn serve(
     };
     let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
     let patient = Patient::new(stream, door.settings.clone(), h2, door.unserved("head"));
-    door.proxy.process_new(Box::new(patient), &stop).await;
+    let mut cut = door.cut.subscribe();
+    tokio::select! {
+        _ = door.proxy.process_new(Box::new(patient), &stop) => {}
+        _ = cut.wait_for(|cut| *cut) => {}
+    }
     drop(guest);
 }
 

@@ -62,7 +62,7 @@ async fn trap_08_a_request_under_way_is_finished_and_no_other_is_taken() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_does_not_keep_the_edge() {
+async fn a_request_that_never_ends_does_not_keep_the_edge_and_leaves_its_record() {
     let origin = Origin::raw(|stream| {
         Box::pin(async move {
             let _open = stream;
@@ -73,8 +73,13 @@ async fn a_request_that_never_ends_does_not_keep_the_edge() {
     let stage = Stage::before(origin, "", OPEN).await;
     let mut wire = stage.connect().await;
     wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let http2 = stage.client(true).get(stage.url("/")).send();
+    tokio::spawn(http2);
     stage
-        .metric_becomes("gateway_requests_in_flight", 1.0)
+        .metric_becomes("gateway_requests_in_flight", 2.0)
         .await;
-    assert!(!stage.edge.stop(Duration::from_millis(200)).await);
+    let (finished, records) = stage.records_within(Duration::from_millis(200)).await;
+    assert!(!finished);
+    assert_eq!(records.len(), 2);
+    assert!(records.iter().all(|record| record["aborted"] == true));
 }
