@@ -139,4 +139,12 @@ fn the_shipped_table_is_good() {
     assert!(said.contains("routes.yaml: good"), "{said}");
     // Without Redis it says so, and that is all.
     assert!(said.matches("warning[").count() <= 1, "{said}");
+    let lent = crate::env::inert(&path);
+    let loaded = crate::plan::load(&path, plugins::BUILTIN, &lent);
+    let plan = loaded.map_err(|refused| refused.findings.to_string());
+    for (id, route) in &plan.expect("a good table").plan.routes {
+        let mut links = route.chain.links().iter();
+        let limited = links.any(|link| link.plugin.name() == "rate_limit");
+        assert!(limited, "anybody may flood `{id}`");
+    }
 }
