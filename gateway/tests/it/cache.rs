@@ -215,16 +215,7 @@ async fn trap_19_refreshing_a_stale_answer_is_nobodys_request() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_not_kept() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let origin = Origin::raw(|mut stream| {
-        Box::pin(async move {
-            let _ = stream.read(&mut [0; 4096]).await;
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-                .await;
-        })
-    })
-    .await;
+    let origin = Origin::breaking_off().await;
     let stage = Stage::before(origin, "", TABLE).await;
     for _ in 0..2 {
         let all = stage.raw("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

@@ -19,13 +19,7 @@ routes:
 
 #[tokio::test]
 async fn trap_04_an_upstream_that_never_answers_is_given_up() {
-    let origin = Origin::raw(|stream| {
-        Box::pin(async move {
-            let _open = stream;
-            std::future::pending::<()>().await;
-        })
-    })
-    .await;
+    let origin = Origin::silent().await;
     let stage = Stage::before(origin, "", HASTY).await;
     let start = Instant::now();
     let answer = stage.get("/", "").await;
@@ -187,15 +181,7 @@ async fn trap_16_no_log_holds_a_query() {
 
 #[tokio::test]
 async fn an_answer_that_is_cut_is_not_passed_off_as_whole() {
-    let origin = Origin::raw(|mut stream| {
-        Box::pin(async move {
-            let _ = stream.read(&mut [0; 4096]).await;
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
-                .await;
-        })
-    })
-    .await;
+    let origin = Origin::breaking_off().await;
     let stage = Stage::before(origin, "", OPEN).await;
     let mut wire = stage.connect().await;
     wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -225,13 +211,7 @@ async fn a_record_stays_small_whatever_was_asked() {
 
 #[tokio::test]
 async fn a_client_that_leaves_leaves_a_record() {
-    let origin = Origin::raw(|stream| {
-        Box::pin(async move {
-            let _open = stream;
-            std::future::pending::<()>().await;
-        })
-    })
-    .await;
+    let origin = Origin::silent().await;
     let stage = Stage::before(origin, "", OPEN).await;
     let mut wire = stage.connect().await;
     wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

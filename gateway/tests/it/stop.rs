@@ -63,13 +63,7 @@ async fn trap_08_a_request_under_way_is_finished_and_no_other_is_taken() {
 
 #[tokio::test]
 async fn a_request_that_never_ends_does_not_keep_the_edge_and_leaves_its_record() {
-    let origin = Origin::raw(|stream| {
-        Box::pin(async move {
-            let _open = stream;
-            std::future::pending::<()>().await;
-        })
-    })
-    .await;
+    let origin = Origin::silent().await;
     let stage = Stage::before(origin, "", OPEN).await;
     let mut wire = stage.connect().await;
     wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;

@@ -9,6 +9,7 @@ use http::{HeaderMap, Method, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
 
@@ -104,6 +105,29 @@ impl Origin {
             connections,
             accepting: accepting.abort_handle(),
         }
+    }
+
+    /// Takes every connection and says nothing.
+    pub(crate) async fn silent() -> Self {
+        Self::raw(|stream| {
+            Box::pin(async move {
+                let _open = stream;
+                std::future::pending::<()>().await;
+            })
+        })
+        .await
+    }
+
+    /// Answers with half of what it announces, and closes.
+    pub(crate) async fn breaking_off() -> Self {
+        Self::raw(|mut stream| {
+            Box::pin(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+                let _ = stream.write_all(half).await;
+            })
+        })
+        .await
     }
 
     /// A port where nobody listens.
