@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use pg::{Settings, Url, lazy, outage, wait, within};
 use sqlx::AssertSqlSafe;
 
+use crate::stage::Stage;
+
 fn settings() -> Settings {
     Settings {
         max_connections: 2,
@@ -84,28 +86,16 @@ async fn a_connection_killed_in_the_pool_is_not_met_by_a_statement() {
     assert_ne!(pid, other);
 }
 
-/// A lock that is never granted, and no limit of the server's, stand for its silence.
 #[tokio::test]
 async fn a_query_given_up_costs_the_pool_no_connection() {
-    let database = pg::testing::database(&[]).await;
-    let silent = Settings {
-        max_connections: 1,
-        acquire_timeout: Duration::from_secs(10),
-        statement_timeout: Duration::ZERO,
-        lock_timeout: Duration::ZERO,
-        pgbouncer: false,
-    };
-    let pool = lazy(&Url::parse(&database.url).unwrap(), &silent);
-    sqlx::query("create table t (x int)")
-        .execute(&pool)
+    let stage = Stage::new().await;
+    let mut silence = stage.pool().begin().await.unwrap();
+    sqlx::query("lock table hall.guest")
+        .execute(&mut *silence)
         .await
         .unwrap();
-    let mut holder = database.pool.begin().await.unwrap();
-    sqlx::query("lock table t")
-        .execute(&mut *holder)
-        .await
-        .unwrap();
-    let stuck = sqlx::query("select * from t").execute(&pool);
+    let pool = stage.patient_pool(1);
+    let stuck = sqlx::query("select from hall.guest").execute(&pool);
     let error = within(Duration::from_millis(100), stuck).await.unwrap_err();
     assert!(outage(&error), "{error}");
     // The only connection has been replaced, though it is still waiting for its answer.

@@ -280,6 +280,40 @@ async fn what_was_delivered_goes_after_a_week_and_what_waits_stays() {
 }
 
 #[tokio::test]
+async fn a_silent_server_holds_up_one_round_and_no_more() {
+    let stage = Stage::new().await;
+    stage.publish("ann").await;
+    let mut silence = stage.pool().begin().await.unwrap();
+    sqlx::query("lock table users.outbox")
+        .execute(&mut *silence)
+        .await
+        .unwrap();
+    let mut relay = stage.relay(vec![stage.listener(|_| false)]);
+    relay.pool = stage.patient_pool(8);
+    let round = relay.round();
+    let waits = "select exists (select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock')";
+    let time_flies = async {
+        while !sqlx::query_scalar::<_, bool>(waits)
+            .fetch_one(stage.pool())
+            .await
+            .unwrap()
+        {}
+        // From here on nothing else happens.
+        tokio::time::pause();
+    };
+    let began = tokio::time::Instant::now();
+    let (error, ()) = tokio::join!(round, time_flies);
+    assert!(began.elapsed() < Duration::from_secs(60));
+    tokio::time::resume();
+    assert!(pg::outage(&error.unwrap_err()));
+
+    silence.rollback().await.unwrap();
+    eventually(async || relay.round().await.unwrap() == 1).await;
+    assert_eq!(stage.heard(), ["ann"]);
+}
+
+#[tokio::test]
 async fn notes_of_what_was_handled_go_when_they_are_old() {
     let stage = Stage::new().await;
     sqlx::query(

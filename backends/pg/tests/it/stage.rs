@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use events::{AddressKnown, Envelope};
 use pg::testing::TestDatabase;
-use pg::{Consumer, Handled, Relay};
+use pg::{Consumer, Handled, Relay, Settings, Url};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 use uuid::Uuid;
@@ -36,6 +36,20 @@ impl Stage {
 
     pub(crate) fn pool(&self) -> &PgPool {
         &self.database.pool
+    }
+
+    /// A pool whose sessions wait for ever: with a lock that is never granted it stands for a
+    /// server that has fallen silent.
+    pub(crate) fn patient_pool(&self, max_connections: u32) -> PgPool {
+        let settings = Settings {
+            max_connections,
+            acquire_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::ZERO,
+            lock_timeout: Duration::ZERO,
+            pgbouncer: false,
+        };
+        let url = Url::parse(&self.database.url).unwrap();
+        pg::lazy(&url, &settings)
     }
 
     /// Publishes and commits.
