@@ -11,8 +11,8 @@
 //!     remove: [server, x-powered-by]
 //! ```
 //!
-//! The headers that say who is calling, where a message ends and which connection it is on are the
-//! gateway's own, and refused here.
+//! The headers that say who is calling and from where, where a message ends and which connection it
+//! is on are the gateway's own, and refused here.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,21 @@ use plugin_sdk::{BuildError, Env, ResponseHead, Seen, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Headers that the gateway writes itself: identity, routing, framing, and those of one hop
-/// (RFC 9110 §7.6.1).
-const OURS: [&str; 16] = [
+/// Headers that the gateway writes or takes away itself, so that an edit would be in vain or worse:
+/// identity and credentials, origin and trace, routing, framing, and those of one hop (RFC 9110
+/// §7.6.1).
+const OURS: [&str; 23] = [
     identity::HEADER,
     "x-user-id",
     "x-user-roles",
     "x-session-id",
+    "authorization",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "traceparent",
     "host",
     "content-length",
     "transfer-encoding",
@@ -198,6 +206,8 @@ mod tests {
             "Host",
             "TE",
             "Content-Length",
+            "Authorization",
+            "X-Forwarded-For",
         ] {
             for side in ["request", "response"] {
                 for edits in [json!({ "remove": [name] }), json!({ "set": { name: "1" } })] {
