@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method, StatusCode, header};
-use pingora::cache::cache_control::{CacheControl, Cacheable, InterpretCacheControl};
+use pingora::cache::cache_control::{CacheControl, Cacheable, DirectiveKey, InterpretCacheControl};
 use pingora::cache::filters::calculate_fresh_until;
 use pingora::cache::key::HashBinary;
 use pingora::cache::lock::{CacheKeyLockImpl, CacheLock};
@@ -155,10 +155,13 @@ pub fn judge(policy: &CachePolicy, answer: &ResponseHeader, now: SystemTime) -> 
         return refuse("vary");
     }
     let control = CacheControl::from_resp_headers(answer);
-    if control
-        .as_ref()
-        .is_some_and(|control| control.is_cacheable() == Cacheable::No)
-    {
+    // `no-cache` would be kept to be asked about each time; that saves little, and is stale for as
+    // long as the policy serves what is stale. `private="x"` is rare enough to be taken whole.
+    if control.as_ref().is_some_and(|control| {
+        control.is_cacheable() == Cacheable::No
+            || control.has_directive(&DirectiveKey::NoCache)
+            || control.has_directive(&DirectiveKey::Private)
+    }) {
         return refuse("cache-control");
     }
     let age = age(&answer.headers);

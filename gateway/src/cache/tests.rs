@@ -53,6 +53,16 @@ fn what_belongs_to_one_caller_or_is_no_answer_is_not_kept() {
         (200, &[("vary", "accept-language, x-tenant")]),
         (200, &[("cache-control", "private")]),
         (200, &[("cache-control", "no-store")]),
+        (200, &[("cache-control", "no-cache")]),
+        (200, &[("cache-control", "max-age=60, no-cache")]),
+        (200, &[("cache-control", "private=\"x-tenant\"")]),
+        (
+            200,
+            &[
+                ("cache-control", "max-age=60"),
+                ("cache-control", "private"),
+            ],
+        ),
         (404, &[]),
         (500, &[("cache-control", "max-age=60")]),
         (206, &[]),
