@@ -10,7 +10,10 @@ pub(crate) fn spent(pid: u32) -> anyhow::Result<Duration> {
     for task in fs::read_dir(format!("/proc/{pid}/task")).context("the contender has ended")? {
         // The first figure is the time on a processor, in nanoseconds; ticks of 10 ms, as in
         // `stat`, would be too coarse.
-        let line = fs::read_to_string(task?.path().join("schedstat"))?;
+        let Ok(line) = fs::read_to_string(task?.path().join("schedstat")) else {
+            // The thread has ended since it was listed.
+            continue;
+        };
         let first = line.split(' ').next().unwrap_or_default();
         nanoseconds += first
             .parse::<u64>()
@@ -21,12 +24,23 @@ pub(crate) fn spent(pid: u32) -> anyhow::Result<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    /// Another process: threads of ours, which run other tests, end and take their time along.
     #[test]
     fn work_shows() {
-        let before = super::spent(std::process::id()).expect("our own is readable");
-        let sum: u64 =
-            std::hint::black_box((0..20_000_000).fold(0, |sum, it| std::hint::black_box(sum ^ it)));
-        let after = super::spent(std::process::id()).expect("our own is readable");
-        assert!(after > before, "{sum}");
+        let mut busy = Command::new("sh")
+            .args(["-c", "while :; do :; done"])
+            .spawn()
+            .expect("a shell");
+        let begun = Instant::now();
+        let mut spent = Duration::ZERO;
+        while spent < Duration::from_millis(20) && begun.elapsed() < Duration::from_secs(20) {
+            spent = super::spent(busy.id()).expect("it runs");
+        }
+        busy.kill().expect("it runs");
+        busy.wait().expect("it was killed");
+        assert!(spent >= Duration::from_millis(20), "{spent:?}");
     }
 }
