@@ -10,7 +10,9 @@ use crate::letter::Content;
 pub(super) struct Claimed {
     pub(super) id: Uuid,
     pub(super) recipient: String,
-    pub(super) content: Content,
+    /// Not parsed yet: during an upgrade a newer version may have noted what this one cannot read, and
+    /// that must not cost the others of the batch their try.
+    pub(super) content: serde_json::Value,
     /// This try included; also tells this claim from a later one.
     pub(super) attempts: i32,
 }
@@ -60,7 +62,7 @@ pub(super) async fn claim(
             limit $4
             for update skip locked
         )
-        returning id, recipient, content as "content!: Json<Content>", attempts
+        returning id, recipient, content as "content!", attempts
         "#,
         now,
         until,
@@ -72,7 +74,7 @@ pub(super) async fn claim(
     let claimed = rows.into_iter().map(|row| Claimed {
         id: row.id,
         recipient: row.recipient,
-        content: row.content.0,
+        content: row.content,
         attempts: row.attempts,
     });
     Ok(claimed.collect())

@@ -90,3 +90,32 @@ async fn a_message_that_was_tried_too_often_is_given_up() {
     assert!(stage.mail().is_empty());
     stage.app.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_newer_version_noted_does_not_hold_the_others_up() {
+    let stage = Stage::start().await;
+    // Claimed in one batch, the unreadable one first.
+    let sql = r#"insert into notifications.message
+        (id, kind, recipient, content, next_try_at, created_at)
+        values
+            (gen_random_uuid(), 'later', 'ann@example.com', '{"kind": "of a later version"}',
+                $1 - interval '1 second', $1),
+            (gen_random_uuid(), 'address_known', 'bob@example.com', '{"kind": "address_known"}', $1, $1)"#;
+    sqlx::query(sql)
+        .bind(crate::stage::BEGUN)
+        .execute(stage.app.pool())
+        .await
+        .expect("rows");
+    assert_eq!(stage.mail_of(1).await[0].to, "bob@example.com");
+    await_that("its failure", || async {
+        let sql = "select last_error from notifications.message
+            where kind = 'later' and state = 'waiting' and content is not null";
+        let error: Option<String> = sqlx::query_scalar(sql)
+            .fetch_one(stage.app.pool())
+            .await
+            .expect("it waits for a version that can read it");
+        error.as_deref() == Some("this version cannot read it")
+    })
+    .await;
+    stage.app.stop().await;
+}
