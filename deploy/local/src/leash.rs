@@ -35,7 +35,8 @@ pub enum Farewell {
 pub struct Program<'a> {
     /// The executable and its arguments.
     pub line: Vec<&'a OsStr>,
-    /// What is added to our own environment.
+    /// What is added to our own environment. `DATABASE_URL` is not handed on with the rest of it: it
+    /// may hold a password, and only who needs the database is told.
     pub env: Vec<(&'a str, String)>,
     /// Where the program runs; ours when none.
     pub directory: Option<&'a Path>,
@@ -81,6 +82,7 @@ impl Program<'_> {
             ])
             .arg(self.leftovers.as_deref().unwrap_or(Path::new("")))
             .args(&self.line)
+            .env_remove("DATABASE_URL")
             .envs(self.env)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -185,3 +185,19 @@ fn the_cluster_of_a_killed_process_ends_too() {
     await_gone(Path::new(&sockets.replace("%2F", "/")));
     fs::remove_dir_all(place).expect("removed");
 }
+
+#[test]
+fn a_server_is_not_told_the_password_of_another_database() {
+    let looks = r#"
+        pid=$(psql -XAtc "select split_part(pg_read_file('postmaster.pid'), chr(10), 1)" "$DATABASE_URL")
+        tr '\0' '\n' <"/proc/$pid/environ""#;
+    let output = Command::new(env!("CARGO_BIN_EXE_local"))
+        .args(["postgres", "--", "sh", "-c", looks])
+        .env("DATABASE_URL", "postgres://ann:hush@db.example/books")
+        .env("HANDED_ON", "yes")
+        .output()
+        .expect("it starts");
+    let environment = String::from_utf8_lossy(&output.stdout);
+    assert!(environment.contains("HANDED_ON=yes"), "{output:?}");
+    assert!(!environment.contains("hush"), "{environment}");
+}
