@@ -56,14 +56,16 @@ Logs          {logs}
         inbox = product.inbox().url(),
         logs = shown(&place.var().join("log")),
     );
-    if let Some(cluster) = product.cluster()
-        && !cluster.data().starts_with(place.var())
-    {
-        let _ = writeln!(
-            text,
-            "The data lie in {}: PostgreSQL does not run as root, and its user cannot reach this directory.",
-            cluster.data().display()
-        );
+    match product.cluster() {
+        None => text.push_str("The data lie in the database that DATABASE_URL names.\n"),
+        Some(cluster) if !cluster.data().starts_with(place.var()) => {
+            let _ = writeln!(
+                text,
+                "The data lie in {}: PostgreSQL does not run as root, and its user cannot reach this directory.",
+                cluster.data().display()
+            );
+        }
+        Some(_) => {}
     }
     text
 }

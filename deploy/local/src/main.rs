@@ -64,10 +64,8 @@ async fn run() -> anyhow::Result<ExitCode> {
         error = product.failed() => Err(error),
         () = either(&mut interrupt, &mut terminate) => Ok(()),
     };
-    writeln!(
-        stdout(),
-        "\nStopping: the gateway, the backends, PostgreSQL."
-    )?;
+    let database = product.cluster().map_or("", |_| ", PostgreSQL");
+    writeln!(stdout(), "\nStopping: the gateway, the backends{database}.")?;
     product.stop().await;
     outcome?;
     writeln!(stdout(), "Stopped.")?;

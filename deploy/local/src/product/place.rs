@@ -183,7 +183,11 @@ impl Prepared {
             ports,
             place,
         };
-        prepared.run(&backend, "bring the database up to date", &["migrate"])?;
+        let database = match prepared.cluster {
+            Some(_) => "bring the database up to date",
+            None => "bring the database that DATABASE_URL names up to date",
+        };
+        prepared.run(&backend, database, &["migrate"])?;
         let demo = prepared.place.demo();
         prepared.run(
             &backend,
