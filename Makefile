@@ -10,7 +10,8 @@ help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf 'make %-8s %s\n' "$$name" "$$what"; done
 
 run: ## Start everything on https://localhost:8443, until Ctrl-C
-	@deploy/local/install.sh build run
+	@# The lines that it prints to paste, and `make demo`, want the tools of a demo.
+	@deploy/local/install.sh build run demo
 	cargo build --release --locked -p local -p gateway -p backend
 	@exec $(target)/release/local run
 
