@@ -1,8 +1,11 @@
 //! Where a cluster lives and as whom it runs: PostgreSQL refuses to run as root.
 
 use std::{
-    fs,
-    os::unix::{fs::chown, process::CommandExt},
+    fs::{self, Permissions},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -53,6 +56,7 @@ impl Home {
         let path = if reached {
             directory.join("cluster")
         } else {
+            passable(Path::new(ELSEWHERE))?;
             elsewhere(&directory)
         };
         fs::create_dir_all(&path).with_context(|| format!("make {}", path.display()))?;
@@ -133,6 +137,13 @@ fn give(path: &Path, user: Option<(u32, u32)>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes a directory that everybody may pass through, whatever root's umask is, and only we may list.
+fn passable(directory: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o711)))
+        .with_context(|| format!("make {}", directory.display()))
+}
+
 /// One place per clone, named so that a person recognises it.
 fn elsewhere(directory: &Path) -> PathBuf {
     let name = directory
@@ -190,5 +201,17 @@ mod tests {
     fn a_place_elsewhere_tells_whose_it_is() {
         let place = elsewhere(Path::new("/root/vorota/var/postgres"));
         assert_eq!(place, Path::new("/var/lib/vorota/root+vorota+var+postgres"));
+    }
+
+    #[test]
+    fn the_way_to_a_place_elsewhere_stays_open_under_any_umask() {
+        let room = room::private(&std::env::temp_dir()).expect("a directory");
+        let closed = room.join("elsewhere");
+        fs::create_dir(&closed).expect("made");
+        fs::set_permissions(&closed, Permissions::from_mode(0o700)).expect("closed");
+        passable(&closed).expect("opened");
+        let mode = fs::metadata(&closed).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o711);
+        fs::remove_dir_all(room).expect("removed");
     }
 }
