@@ -1,6 +1,8 @@
 use events::AddressKnown;
 
-use crate::stage::{Stage, code_for};
+use notifications::Config;
+
+use crate::stage::{Stage, await_that, code_for, config};
 
 #[tokio::test]
 async fn a_code_reaches_its_address_and_is_forgotten() {
@@ -72,4 +74,31 @@ async fn an_address_cannot_add_headers_or_recipients() {
         assert!(stage.mail().is_empty(), "{hostile:?}");
         stage.app.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_server_that_hides_starttls_gets_no_mail() {
+    // The inbox announces none. The address leads here too, but is none of loopback's.
+    let stage = Stage::start_with(|smtp| Config {
+        smtp: format!("smtp://0.0.0.0:{}", smtp.port()),
+        ..config(smtp)
+    })
+    .await;
+    stage
+        .app
+        .deliver(&code_for("ann@example.com"))
+        .await
+        .1
+        .expect("noted");
+    await_that("a failure", || async {
+        let sql = "select last_error is not null from notifications.message";
+        sqlx::query_scalar(sql)
+            .fetch_one(stage.app.pool())
+            .await
+            .expect("one message")
+    })
+    .await;
+    assert_eq!(stage.message().await, ("waiting".to_owned(), 1, true));
+    assert!(stage.mail().is_empty());
+    stage.app.stop().await;
 }

@@ -24,6 +24,11 @@ pub(crate) const BEGUN: OffsetDateTime = datetime!(2026-01-02 03:00 UTC);
 impl Stage {
     /// With a clock that stands until it is moved.
     pub(crate) async fn start() -> Self {
+        Self::start_with(config).await
+    }
+
+    /// The same, with what `config` makes of the mail server's address.
+    pub(crate) async fn start_with(config: impl FnOnce(SocketAddr) -> Config) -> Self {
         let inbox = Inbox::start(any(), any()).await.expect("free ports");
         let smtp = inbox.smtp();
         let app = Running::start_at(config(smtp), Clock::stopped(BEGUN)).await;
