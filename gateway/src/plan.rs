@@ -148,7 +148,8 @@ pub struct Route {
     pub chain: Chain,
     /// Whether somebody must be known once the chain has run its `Identify` stage.
     pub authenticated: bool,
-    /// From the head's last byte to the answer's first.
+    /// How long the upstream may be silent: before its answer's first byte, and between two pieces
+    /// of it.
     pub timeout: Duration,
     /// The largest body, in bytes.
     pub max_body: u64,

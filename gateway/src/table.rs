@@ -26,7 +26,8 @@ pub use size::Size;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Defaults {
-    /// From a request's last byte to the answer's first. Default: `5s`.
+    /// How long an upstream may be silent: from the request's last byte to the answer's first, and
+    /// between two pieces of the answer. Default: `5s`.
     pub timeout: Option<Period>,
     /// The largest body of a request. Default: `1MiB`.
     pub max_body: Option<Size>,
@@ -216,7 +217,7 @@ pub struct Route {
     /// Plugins, by name, after those of `defaults`.
     #[serde(default)]
     pub plugins: Vec<String>,
-    /// From a request's last byte to the answer's first.
+    /// How long the upstream may be silent, see the one of `defaults`.
     #[serde(default)]
     pub timeout: Option<Period>,
     /// The largest body; at most `64KiB` with `validate`, which reads it first.
