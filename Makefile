@@ -1,7 +1,7 @@
 # The front door. Every target is what CI runs, by the same name.
 
-# Made absolute, so that recipes may change directory.
-target := $(abspath $(or $(CARGO_TARGET_DIR),target))
+# Made absolute, so that recipes may change directory. Not by make: it takes a space for an end.
+target := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check demo bench schema sqlx
@@ -13,7 +13,7 @@ run: ## Start everything on https://localhost:8443, until Ctrl-C
 	@# The lines that it prints to paste, and `make demo`, want the tools of a demo.
 	@deploy/local/install.sh build run demo
 	cargo build --release --locked -p local -p gateway -p backend
-	@exec $(target)/release/local run
+	@exec "$(target)/release/local" run
 
 test: ## Run every test, with a PostgreSQL and a Redis of their own
 	@deploy/local/install.sh build run test
@@ -33,14 +33,14 @@ demo: ## Play the story with curl against what `make run` has started
 bench: ## Weigh the gateway's work beside nginx's
 	@deploy/local/install.sh build run bench
 	cargo build --release --locked -p loadtest -p gateway
-	@$(target)/release/loadtest bench
+	@"$(target)/release/loadtest" bench
 
 schema: ## Write the schema of routes.yaml and the OpenAPI documents anew
 	@deploy/local/install.sh build
 	cargo build --locked -p gateway -p backend
-	@deploy/local/schema.sh $(target)/debug
+	@deploy/local/schema.sh "$(target)/debug"
 
 sqlx: ## Check the queries against a real PostgreSQL and write .sqlx anew
 	@deploy/local/install.sh build run
 	cargo build --locked -p local
-	@$(target)/debug/local postgres -- deploy/local/sqlx.sh
+	@"$(target)/debug/local" postgres -- deploy/local/sqlx.sh
