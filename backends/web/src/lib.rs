@@ -3,6 +3,7 @@
 
 mod caller;
 mod document;
+mod gateway;
 mod guard;
 mod idempotency;
 mod input;
@@ -12,6 +13,7 @@ mod request;
 
 pub use caller::Caller;
 pub use document::document;
+pub use gateway::Gateway;
 pub use guard::guarded;
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use input::{Input, MAX_BODY_BYTES};

@@ -21,6 +21,10 @@ pub use statement::{Principal, Statement};
 /// The header that carries the sealed statement.
 pub const HEADER: &str = "x-identity";
 
+/// What a statement's `route` begins with when the gateway asks for itself, and for no client; what
+/// of it asks follows. No route of a table can have such an id: those hold no colon.
+pub const GATEWAY_ROUTE: &str = "gateway:";
+
 /// The longest that a statement may be valid, in seconds. A longer one is refused on opening,
 /// whoever sealed it.
 pub const MAX_TTL_S: i64 = 60;

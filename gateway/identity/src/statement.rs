@@ -32,7 +32,8 @@ pub struct Statement {
     pub who: Option<Principal>,
     /// The upstream that this is meant for; another one refuses it.
     pub aud: String,
-    /// The id of the route that let the request through.
+    /// The id of the route that let the request through; or, behind [`crate::GATEWAY_ROUTE`], what
+    /// of the gateway asks.
     pub route: String,
     /// The id that the answer, the access record and every log line share.
     pub request_id: String,

@@ -118,11 +118,17 @@ impl<A: App> Running<A> {
 
     /// An `x-identity` that the gateway would have made for another upstream.
     pub fn seal_as(&self, audience: &str, who: Option<Principal>) -> String {
+        self.seal_on("test", audience, who)
+    }
+
+    /// An `x-identity` that the gateway would have made on a route, or for itself
+    /// ([`identity::GATEWAY_ROUTE`]).
+    pub fn seal_on(&self, route: &str, audience: &str, who: Option<Principal>) -> String {
         let now = self.clock.now().unix_timestamp();
         let statement = Statement {
             who,
             aud: audience.to_owned(),
-            route: "test".to_owned(),
+            route: route.to_owned(),
             request_id: Uuid::now_v7().to_string(),
             iat: now,
             exp: now + 30,
@@ -157,6 +163,13 @@ impl<A: App> Running<A> {
     /// A request by a user with the role `user`.
     pub fn call_as(&self, user_id: Uuid, method: &str, path: &str) -> Call {
         let seal = self.seal(Some(Self::user(user_id, &["user"])));
+        Call::new(self.address, method, path).header(identity::HEADER, &seal)
+    }
+
+    /// A request of the gateway's own, by the part of it that asks.
+    pub fn call_by_gateway(&self, part: &str, method: &str, path: &str) -> Call {
+        let route = format!("{}{part}", identity::GATEWAY_ROUTE);
+        let seal = self.seal_on(&route, A::NAME, None);
         Call::new(self.address, method, path).header(identity::HEADER, &seal)
     }
 

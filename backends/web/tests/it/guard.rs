@@ -82,6 +82,35 @@ async fn a_handler_that_wants_a_caller_gets_a_user() {
 }
 
 #[tokio::test]
+async fn what_is_the_gateways_own_is_nobody_elses() {
+    let hall = hall().await;
+    let answer = hall.call_by_gateway("revocation", "GET", "/machine");
+    assert_eq!(answer.send().await.body, "revocation");
+    let admin = || Some(Running::<Hall>::user(Uuid::now_v7(), &["admin"]));
+    for (route, who) in [
+        ("machine", None),
+        ("machine", admin()),
+        ("gateway", None),
+        ("gateway:", None),
+        ("gateway:revocation", admin()),
+        ("Gateway:revocation", None),
+        (" gateway:revocation", None),
+    ] {
+        let seal = hall.seal_on(route, "hall", who);
+        let answer = hall.get("/machine").header("x-identity", &seal);
+        let answer = answer.send().await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (403, "forbidden"),
+            "{route}"
+        );
+    }
+    let unsealed = hall.get("/machine").without("x-identity").send().await;
+    assert_eq!(unsealed.code(), "unauthenticated");
+    hall.stop().await;
+}
+
+#[tokio::test]
 async fn a_problem_carries_the_sealed_request_id() {
     let hall = hall().await;
     let answer = hall.get("/me").send().await;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use web::page::{Cursors, Page, Wish};
-use web::{Caller, IdempotencyKey, Input, Problem};
+use web::{Caller, Gateway, IdempotencyKey, Input, Problem};
 
 pub(crate) struct Hall;
 
@@ -58,6 +58,7 @@ fn api() -> OpenApiRouter<Doors> {
     OpenApiRouter::new()
         .routes(routes!(public))
         .routes(routes!(me))
+        .routes(routes!(machine))
         .routes(routes!(greet))
         .routes(routes!(pay))
         .routes(routes!(numbers))
@@ -87,6 +88,11 @@ async fn public() -> String {
 #[utoipa::path(get, path = "/me", responses((status = 200)))]
 async fn me(caller: Caller) -> String {
     format!("{} {}", caller.user_id, caller.has_role("user"))
+}
+
+#[utoipa::path(get, path = "/machine", responses((status = 200)))]
+async fn machine(gateway: Gateway) -> String {
+    gateway.part
 }
 
 #[utoipa::path(post, path = "/greet", responses((status = 200)))]
