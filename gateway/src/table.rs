@@ -4,9 +4,7 @@
 //! Each named entry is read on its own ([`read`]), so that one mistake does not hide the next.
 
 pub(crate) mod document;
-pub(crate) mod one_or_many;
 pub(crate) mod read;
-pub(crate) mod reference;
 pub(crate) mod retries;
 pub(crate) mod size;
 pub(crate) mod suggest;
@@ -17,8 +15,7 @@ use plugin_sdk::Period;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use one_or_many::OneOrMany;
-pub use reference::Reference;
+pub use plugin_sdk::{OneOrMany, Reference};
 pub use retries::{Fault, Retries, RetryOn};
 pub use size::Size;
 

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use plugin_sdk::Env;
+use crate::Env;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
