@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::identity::KeyRing;
+pub use ::identity::Network;
 use http::HeaderName;
 use plugin_sdk::Chain;
 
@@ -87,34 +88,6 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
-}
-
-/// An address block (RFC 4632).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Its first address.
-    pub address: std::net::IpAddr,
-    /// How many leading bits count.
-    pub prefix: u8,
-}
-
-impl Network {
-    /// Whether an address lies in it. Both are compared in canonical form (RFC 4291 §2.5.5.2).
-    pub fn contains(&self, address: std::net::IpAddr) -> bool {
-        use std::net::IpAddr::{V4, V6};
-        let prefix = u32::from(self.prefix);
-        match (self.address, address.to_canonical()) {
-            (V4(network), V4(address)) => {
-                let differ = u32::from(network) ^ u32::from(address);
-                differ.leading_zeros() >= prefix.min(32)
-            }
-            (V6(network), V6(address)) => {
-                let differ = u128::from(network) ^ u128::from(address);
-                differ.leading_zeros() >= prefix.min(128)
-            }
-            _ => false,
-        }
-    }
 }
 
 /// How a caller is told to the upstreams.

@@ -8,13 +8,18 @@
 //! ```
 //!
 //! A backend trusts this and nothing else: reaching its port is not enough to be anyone. This is
-//! the one crate that both sides use.
+//! the one crate that both sides use, so what both must read alike stands here too: the form of an
+//! [`ApiKey`] and of a [`Network`].
 
+mod api_key;
 mod keys;
+mod network;
 mod seal;
 mod statement;
 
+pub use api_key::ApiKey;
 pub use keys::{KeyError, KeyRing};
+pub use network::Network;
 pub use seal::{SealError, open, seal};
 pub use statement::{Principal, Statement};
 
