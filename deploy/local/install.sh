@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the system packages that are missing for the purposes named: build, run, test, bench,
-# demo. Does nothing, and asks nobody, when nothing is missing.
+# Installs what is missing for the purposes named: build, run, test, bench, demo. That is system
+# packages, and for `test` one package of npm. Does nothing, and asks nobody, when nothing is missing.
 set -euo pipefail
 
 missing=()
@@ -21,7 +21,11 @@ for purpose in "$@"; do
       # Debian keeps the server off the PATH.
       compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need postgresql initdb
       ;;
-    test) need redis-server redis-server ;;
+    test)
+      need redis-server redis-server
+      need nodejs node
+      need npm npm
+      ;;
     bench)
       # nginx lives where only root's PATH looks.
       [ -x /usr/sbin/nginx ] || need nginx nginx
@@ -37,7 +41,14 @@ for purpose in "$@"; do
       ;;
   esac
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+
+# What comes from npm, once node is there. Offline, the tests that need it say so, and only they fail.
+from_npm() {
+  case " $* " in *" test "*)
+    "$(dirname "$0")/provider/install.sh" || echo "oidc-provider could not be installed from npm" >&2 ;;
+  esac
+}
+[ ${#missing[@]} -gt 0 ] || { from_npm "$@"; exit 0; }
 
 if ! command -v apt-get >/dev/null; then
   echo "Missing here, by the names of Debian's packages: ${missing[*]}" >&2
@@ -63,3 +74,4 @@ apt() {
 }
 apt update
 apt install -y --no-install-recommends "${missing[@]}"
+from_npm "$@"

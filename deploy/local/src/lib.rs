@@ -8,6 +8,7 @@ pub mod product;
 // Its parts, each useful to tests by itself.
 pub mod inbox;
 pub mod postgres;
+pub mod provider;
 pub mod redis;
 
 // What the whole is prepared with.

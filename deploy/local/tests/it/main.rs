@@ -4,4 +4,5 @@ mod inbox;
 mod leash;
 mod postgres;
 mod product;
+mod provider;
 mod redis;
