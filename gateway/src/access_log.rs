@@ -79,6 +79,9 @@ pub struct Record {
     /// The plugin that answered, or `gateway`; empty when neither did.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub refused_by: &'static str,
+    /// The policies in shadow that would have refused it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub would_deny: Vec<Arc<str>>,
     /// Whether it ended before its answer did: somebody went away, or a hook panicked.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub aborted: bool,
@@ -232,6 +235,7 @@ mod tests {
             tls: String::new(),
             cache: "",
             refused_by: "",
+            would_deny: Vec::new(),
             aborted: false,
         })
     }

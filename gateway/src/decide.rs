@@ -5,11 +5,18 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use plugin_sdk::{Chain, Facts, Head, Link, Params, Principal, Reply, Request, Stage};
+use plugin_sdk::{Chain, Connection, Facts, Head, Link, Params, Principal, Reply, Request, Stage};
 
 use crate::path::{self, PathError};
 use crate::plan::{Plan, Route};
 use crate::router::Miss;
+
+/// What a request that is only thought of comes by.
+static NO_CONNECTION: Connection = Connection {
+    tls: true,
+    server_name: None,
+    certificate: None,
+};
 
 /// A request's head as it came.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +111,10 @@ pub(crate) fn host(authority: Option<&str>) -> Option<String> {
 /// Judges who is calling, once the stage that finds it out has run: `Some` is the refusal.
 pub fn admit(route: &Route, facts: &Facts) -> Option<Box<Reply>> {
     let nobody = route.authenticated && facts.principal.is_none();
-    nobody.then(|| Box::new(Reply::unauthenticated()))
+    nobody.then(|| match facts.unclaimed {
+        true => Box::new(Reply::invalid_token()),
+        false => Box::new(Reply::unauthenticated()),
+    })
 }
 
 /// What becomes of a request, as far as its head and its caller tell: limits, validation and the
@@ -180,6 +190,7 @@ impl Located {
             query: raw.query,
             headers: raw.headers,
             client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            connection: &NO_CONNECTION,
         }
     }
 }

@@ -6,33 +6,45 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use plugin_sdk::{Env, Fetch, FetchError, Fetched, SystemClock, Tasks};
+use http::{Request, Response};
+use plugin_sdk::{Env, Fetch, FetchError, Lent, Meter, Sent, SystemClock, Tasks, Upstreams};
+
+use crate::ask::Asking;
+use crate::metrics::Metrics;
 
 /// A document is had within this time, or not.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a gateway that serves lends: the edge that is started with it answers for its parts.
+#[derive(Default)]
+pub struct Lender {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    pub(crate) asking: Arc<Asking>,
+}
+
 /// What plugins are lent while they serve: their tasks run on `runtime`.
-pub fn live(config: &Path, runtime: tokio::runtime::Handle) -> Env {
-    let clock = Arc::new(SystemClock::default());
-    Env::new(
-        folder(config),
-        clock,
-        Arc::new(Live(runtime)),
-        Arc::new(Http::new()),
-        None,
-    )
+pub fn live(config: &Path, runtime: tokio::runtime::Handle, lender: &Lender) -> Env {
+    let lent = Lent {
+        clock: Arc::new(SystemClock::default()),
+        tasks: Arc::new(Live(runtime)),
+        fetch: Arc::new(Http(client())),
+        upstreams: lender.asking.clone(),
+        meter: lender.metrics.clone(),
+    };
+    Env::new(folder(config), lent)
 }
 
 /// What plugins are lent while a table is only looked at: nothing runs, nothing is fetched.
 pub fn inert(config: &Path) -> Env {
-    let clock = Arc::new(SystemClock::default());
-    Env::new(
-        folder(config),
-        clock,
-        Arc::new(Inert),
-        Arc::new(Inert),
-        None,
-    )
+    let lent = Lent {
+        clock: Arc::new(SystemClock::default()),
+        tasks: Arc::new(Inert),
+        fetch: Arc::new(Inert),
+        upstreams: Arc::new(Inert),
+        meter: Arc::new(Inert),
+    };
+    Env::new(folder(config), lent)
 }
 
 /// The table's folder: where its relative paths start.
@@ -55,60 +67,85 @@ impl Tasks for Inert {
 }
 
 impl Fetch for Inert {
-    fn get<'a>(&'a self, _url: &'a str, _limit: usize) -> Fetched<'a> {
-        Box::pin(async {
-            Err(FetchError(
-                "nothing is fetched while a table is checked".into(),
-            ))
-        })
+    fn send<'a>(&'a self, _request: Request<Bytes>, _limit: usize) -> Sent<'a> {
+        nothing()
     }
+}
+
+impl Upstreams for Inert {
+    fn ask<'a>(
+        &'a self,
+        _upstream: &'a str,
+        _asker: &'a str,
+        _request: Request<Bytes>,
+        _limit: usize,
+    ) -> Sent<'a> {
+        nothing()
+    }
+}
+
+impl Meter for Inert {
+    fn count(&self, _plugin: &str, _event: &'static str) {}
+}
+
+fn nothing<'a>() -> Sent<'a> {
+    Box::pin(async {
+        Err(FetchError(
+            "nothing is fetched while a table is checked".into(),
+        ))
+    })
 }
 
 struct Http(Result<reqwest::Client, String>);
 
-impl Http {
-    fn new() -> Self {
-        // reqwest takes the process's provider, and there must be one. Whoever was first is right.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = || {
-            reqwest::Client::builder()
-                .timeout(FETCH_TIMEOUT)
-                // A redirect could lead to where only this machine gets.
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .user_agent("vorota-gateway")
-        };
-        // A machine without any authorities can still fetch what needs none.
-        let client = builder()
-            .build()
-            .or_else(|_| builder().tls_certs_only([]).build());
-        Self(client.map_err(|error| error.to_string()))
-    }
-}
-
 impl Fetch for Http {
-    fn get<'a>(&'a self, url: &'a str, limit: usize) -> Fetched<'a> {
+    fn send<'a>(&'a self, request: Request<Bytes>, limit: usize) -> Sent<'a> {
         Box::pin(async move {
             let client = self.0.as_ref().map_err(|error| FetchError(error.clone()))?;
-            bounded(client, url, limit).await
+            send(client, request, limit).await
         })
     }
 }
 
-async fn bounded(client: &reqwest::Client, url: &str, limit: usize) -> Result<Bytes, FetchError> {
+/// What asks other servers.
+pub(crate) fn client() -> Result<reqwest::Client, String> {
+    // reqwest takes the process's provider, and there must be one. Whoever was first is right.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        reqwest::Client::builder()
+            .timeout(FETCH_TIMEOUT)
+            // A redirect could lead to where only this machine gets.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent("vorota-gateway")
+    };
+    // A machine without any authorities can still fetch what needs none.
+    let client = builder()
+        .build()
+        .or_else(|_| builder().tls_certs_only([]).build());
+    client.map_err(|error| error.to_string())
+}
+
+/// Sends a request and takes in at most `limit` bytes of the answer's body.
+pub(crate) async fn send(
+    client: &reqwest::Client,
+    request: Request<Bytes>,
+    limit: usize,
+) -> Result<Response<Bytes>, FetchError> {
     let failed = |error: reqwest::Error| FetchError(causes(&error.without_url()));
-    let mut answer = client.get(url).send().await.map_err(failed)?;
-    if answer.status() != reqwest::StatusCode::OK {
-        return Err(FetchError(format!("the answer was {}", answer.status())));
-    }
-    let mut document = BytesMut::new();
+    let request = request.try_into().map_err(failed)?;
+    let mut answer = client.execute(request).await.map_err(failed)?;
+    let mut body = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-        if document.len() + chunk.len() > limit {
+        if body.len() + chunk.len() > limit {
             return Err(FetchError(format!("longer than {limit} bytes")));
         }
-        document.extend_from_slice(&chunk);
+        body.extend_from_slice(&chunk);
     }
-    Ok(document.freeze())
+    let mut whole = Response::new(body.freeze());
+    *whole.status_mut() = answer.status();
+    *whole.headers_mut() = std::mem::take(answer.headers_mut());
+    Ok(whole)
 }
 
 /// An error with all that led to it: reqwest's own words only say that something failed.
@@ -139,7 +176,10 @@ mod tests {
             let _ = stream.read(&mut request).await;
             let _ = stream.write_all(answer.as_bytes()).await;
         });
-        Http::new().get(&url, limit).await.map_err(|error| error.0)
+        Http(client())
+            .get(&url, limit)
+            .await
+            .map_err(|error| error.0)
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use plugin_sdk::{Facts, Link, Principal, Stage};
+use plugin_sdk::{Facts, Link, Mode, Principal, Stage};
 
 use crate::decide::{self, Decision, Located, RawHead};
 use crate::plan::Plan;
@@ -116,7 +116,7 @@ fn verdict(decision: &Decision) -> String {
             format!("refused with {} {}", reply.status.as_u16(), reply.code())
         }
         Decision::Preflight(_) => "a preflight: answered at the edge, nothing is forwarded".into(),
-        Decision::Forward(located) => format!("goes on to {}", located.route.upstream.name),
+        Decision::Forward(located) => located.route.action.to_string(),
     }
 }
 
@@ -188,6 +188,10 @@ fn way(
         principal: caller.filter(|_| route.authenticated),
         ..Facts::default()
     };
+    let shadow = |link: &Link| match link.mode {
+        Mode::Enforce => "",
+        Mode::Shadow => " (shadow: refuses nothing)",
+    };
     let judged = |link: &Link| Step {
         stage: format!("{:?}", link.plugin.stage()).to_lowercase(),
         name: link.name.to_string(),
@@ -205,7 +209,7 @@ fn way(
             },
             Stage::Limit => "counts, not asked here".into(),
             Stage::Shape => "runs on the request itself".into(),
-        },
+        } + shadow(link),
     };
     Way {
         route: route.id.to_string(),
@@ -221,8 +225,11 @@ fn way(
             .collect(),
         chain: route.chain.links().iter().map(judged).collect(),
         authenticated: route.authenticated,
-        upstream: route.upstream.name.to_string(),
-        targets: route.upstream.targets.clone(),
+        action: route.action.to_string(),
+        targets: route
+            .action
+            .upstream()
+            .map_or_else(Vec::new, |upstream| upstream.targets.clone()),
         timeout_ms: u64::try_from(route.timeout.as_millis()).unwrap_or(u64::MAX),
         max_body: route.max_body,
         connect_retries: route.connect_retries,

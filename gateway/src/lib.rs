@@ -15,6 +15,9 @@ pub mod finding;
 // What its plugins are lent.
 pub mod env;
 
+// What the gateway itself asks of its upstreams.
+pub mod ask;
+
 // How an edit is taken while requests are under way.
 pub mod reload;
 

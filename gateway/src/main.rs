@@ -10,8 +10,8 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use clap::{Parser, Subcommand};
 use gateway::access_log::Target;
+use gateway::env::Lender;
 use gateway::explain::{self, Question};
-use gateway::metrics::Metrics;
 use gateway::plan::{self, Refused};
 use gateway::reload::{self, Watch};
 use gateway::run::{DRAIN, Edge};
@@ -166,7 +166,8 @@ fn run(config: PathBuf, access_log: Option<PathBuf>, notice: Duration) -> anyhow
         .build()
         .context("start the runtime")?;
     runtime.block_on(async {
-        let env = env::live(&config, runtime.handle().clone());
+        let lender = Lender::default();
+        let env = env::live(&config, runtime.handle().clone(), &lender);
         let loaded = match plan::load(&config, BUILTIN, &env) {
             Ok(loaded) => loaded,
             Err(refused) => return refuse(&refused),
@@ -175,7 +176,7 @@ fn run(config: PathBuf, access_log: Option<PathBuf>, notice: Duration) -> anyhow
         let watch = Watch::new(config, BUILTIN, env, &loaded);
         let plan = Arc::new(ArcSwap::from_pointee(loaded.plan));
         let log = access_log.map_or(Target::Stdout, Target::File);
-        let edge = Edge::start(plan, &log, Arc::new(Metrics::default())).await?;
+        let edge = Edge::start(plan, &log, &lender).await?;
         let reloads = tokio::spawn(reload::follow(watch, edge.live().clone()));
         for (name, address) in edge.addresses().await {
             tracing::info!(name, %address, "listening");

@@ -31,6 +31,10 @@ pub struct Metrics {
     /// Requests that we answered ourselves, by `route`, `code` (that of the problem; `none` when it
     /// was no problem) and `by` (the plugin or `gateway`).
     pub refused: IntCounterVec,
+    /// What policies in shadow would have refused, by `route` and `policy`.
+    pub would_deny: IntCounterVec,
+    /// What plugins tell of themselves, by `plugin` (its place in the table) and `event`.
+    pub plugin_events: IntCounterVec,
     /// Attempts that failed, by `upstream` and `reason`.
     pub upstream_errors: IntCounterVec,
     /// Connections to upstreams, by `upstream` and whether they were `reused`.
@@ -103,6 +107,16 @@ impl Default for Metrics {
                 "gateway_refused_total",
                 "Requests answered by the gateway in place of an upstream.",
                 &["route", "code", "by"],
+            ),
+            would_deny: counters(
+                "gateway_would_deny_total",
+                "Requests that a policy in shadow would have refused.",
+                &["route", "policy"],
+            ),
+            plugin_events: counters(
+                "gateway_plugin_events_total",
+                "What plugins tell of themselves, such as an outage.",
+                &["plugin", "event"],
             ),
             upstream_errors: counters(
                 "gateway_upstream_errors_total",
@@ -185,6 +199,12 @@ impl Metrics {
                 String::new()
             }
         }
+    }
+}
+
+impl plugin_sdk::Meter for Metrics {
+    fn count(&self, plugin: &str, event: &'static str) {
+        self.plugin_events.with_label_values(&[plugin, event]).inc();
     }
 }
 

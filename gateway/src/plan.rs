@@ -18,6 +18,7 @@ mod source;
 mod upstreams;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use ::identity::KeyRing;
 pub use ::identity::Network;
 use http::HeaderName;
-use plugin_sdk::Chain;
+use plugin_sdk::{Chain, Link};
 
 use crate::router::{Match, Router};
 
@@ -115,8 +116,8 @@ pub enum Claim {
 pub struct Route {
     /// Its id: the label in metrics, logs and statements.
     pub id: Arc<str>,
-    /// Where requests go.
-    pub upstream: Arc<Upstream>,
+    /// What becomes of requests that may.
+    pub action: Action,
     /// What they meet on the way.
     pub chain: Chain,
     /// Whether somebody must be known once the chain has run its `Identify` stage.
@@ -134,6 +135,35 @@ pub struct Route {
     pub websocket: bool,
     /// Which requests it takes.
     pub rule: Match,
+}
+
+/// What becomes of a request that its route lets through.
+#[derive(Clone)]
+pub enum Action {
+    /// It goes to an upstream.
+    Forward(Arc<Upstream>),
+    /// A plugin answers it.
+    Answer(Link),
+}
+
+impl Action {
+    /// Where it goes, if it goes on.
+    pub fn upstream(&self) -> Option<&Arc<Upstream>> {
+        match self {
+            Self::Forward(upstream) => Some(upstream),
+            Self::Answer(_) => None,
+        }
+    }
+}
+
+/// As a sentence's end: `goes on to users`.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forward(upstream) => write!(f, "goes on to {}", upstream.name),
+            Self::Answer(link) => write!(f, "is answered by {}", link.name),
+        }
+    }
 }
 
 /// Addresses that serve the same thing.

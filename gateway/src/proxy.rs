@@ -128,7 +128,7 @@ impl ProxyHttp for Proxy {
         let head = &ctx.head;
         Ok(cache::key(
             &policy,
-            ctx.tls,
+            head.connection.tls,
             &head.host,
             &head.path,
             head.query.as_deref(),

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access_log::{AccessLog, Target};
 use crate::cache::Caches;
+use crate::env::Lender;
 use crate::listener::{ListenError, Listeners};
 use crate::management::Management;
 use crate::metrics::Metrics;
@@ -84,10 +85,11 @@ impl Edge {
     pub async fn start(
         plan: Arc<ArcSwap<Plan>>,
         log: &Target,
-        metrics: Arc<Metrics>,
+        lender: &Lender,
     ) -> Result<Self, StartError> {
         // The one TLS provider of the process. Installed by an earlier edge, it is the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let metrics = lender.metrics.clone();
         let first = plan.load_full();
         let shared = Arc::new(Shared {
             plan,
@@ -97,6 +99,7 @@ impl Edge {
             metrics,
             draining: AtomicBool::new(false),
         });
+        lender.asking.attach(&shared);
         let bind = first.management;
         let management = Management::start(bind, shared.clone())
             .await

@@ -25,12 +25,13 @@ pub fn schema(kinds: Registry) -> Json {
         .filter(|kind| kind.stage == Stage::Identify)
         .map(|kind| (kind.name.to_owned(), plugin(kind)))
         .collect();
+    let mut way_keys = ways.clone();
+    way_keys.insert("mode".into(), mode());
     let way = json!({
         "type": "object",
-        "properties": ways,
+        "properties": way_keys,
         "additionalProperties": false,
-        "minProperties": 1,
-        "maxProperties": 1,
+        "oneOf": ways.keys().map(|way| json!({ "required": [way] })).collect::<Vec<_>>(),
     });
     let free = kinds.iter().filter(|kind| !has_own_key(kind));
     let builtin: Vec<Json> = free.map(|kind| with_builtin(kind, &definitions)).collect();
@@ -93,6 +94,11 @@ fn of_kind(kind: &Kind) -> (Json, Map<String, Json>) {
     };
     map.remove("$schema");
     map.remove("title");
+    if kind.stage != Stage::Identify
+        && let Some(properties) = map.get_mut("properties").and_then(Json::as_object_mut)
+    {
+        properties.insert("mode".into(), mode());
+    }
     let needs = match map.remove("$defs") {
         Some(Json::Object(needs)) => needs,
         _ => Map::new(),
@@ -101,6 +107,14 @@ fn of_kind(kind: &Kind) -> (Json, Map<String, Json>) {
         .into_iter()
         .map(|(name, need)| (format!("{}.{name}", kind.name), need));
     (schema, needs.collect())
+}
+
+/// The key beside every policy's own.
+fn mode() -> Json {
+    json!({
+        "enum": ["enforce", "shadow"],
+        "description": "`shadow` refuses nothing and counts what it would have refused.",
+    })
 }
 
 fn rename(schema: &mut Json, prefix: &str) {

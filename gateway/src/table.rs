@@ -190,8 +190,11 @@ pub struct Route {
     pub matches: Option<Match>,
     /// The upstream that they go to.
     #[serde(default)]
-    #[schemars(required)]
     pub to: Option<String>,
+    /// The way under `auth`, or the plugin, that answers them itself: the return from a sign-in
+    /// elsewhere, say. In place of `to`.
+    #[serde(default)]
+    pub answered_by: Option<String>,
     /// Ways to prove who is calling, by name, any of them; or `none`.
     #[serde(default)]
     #[schemars(required)]

@@ -19,7 +19,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use plugin_sdk::{
     BuildError, Clock, Env, Flow, Head, Later, Period, Principal, Reply, Request, Stage,
@@ -200,19 +200,10 @@ fn answer(verdict: Verdict, request: &mut Request<'_>) -> Flow {
         .header(RETRY_AFTER, HeaderValue::from_static("5")),
         Verdict::Refused(fault) => {
             tracing::debug!(route = %request.facts.route, %fault, "a token was refused");
-            let reply = Reply::problem(
-                StatusCode::UNAUTHORIZED,
-                "invalid_token",
-                "The access token is not valid",
-            )
-            .header(
-                WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer error=\"invalid_token\""),
-            );
             match fault {
                 // The one thing that a client can mend by itself.
-                Fault::Expired => reply.detail("the token has expired"),
-                _ => reply,
+                Fault::Expired => Reply::invalid_token().detail("the token has expired"),
+                _ => Reply::invalid_token(),
             }
         }
     };

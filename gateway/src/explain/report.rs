@@ -49,9 +49,9 @@ pub struct Way {
     pub authenticated: bool,
     /// Its plugins, in the order in which the request meets them.
     pub chain: Vec<Step>,
-    /// The upstream.
-    pub upstream: String,
-    /// Its addresses.
+    /// What becomes of it then.
+    pub action: String,
+    /// The addresses of its upstream.
     pub targets: Vec<String>,
     /// From the request's last byte to the answer's first, in milliseconds.
     pub timeout_ms: u64,
@@ -114,12 +114,11 @@ impl fmt::Display for Way {
             } = step;
             writeln!(f, "    {stage:<10}{name:<14}{kind:<14}{verdict}")?;
         }
-        writeln!(
-            f,
-            "  upstream  {} at {}",
-            self.upstream,
-            self.targets.join(", ")
-        )?;
+        write!(f, "  then      {}", self.action)?;
+        match self.targets.as_slice() {
+            [] => writeln!(f)?,
+            targets => writeln!(f, " at {}", targets.join(", "))?,
+        }
         let timeout = Period(Duration::from_millis(self.timeout_ms));
         writeln!(
             f,

@@ -45,7 +45,7 @@ fn a_request_that_goes_on() {
                 identify  user          jwt           taken as proven
                 authorize allow         acl           lets through
                 limit     api           rate_limit    counts, not asked here
-              upstream  users at 127.0.0.1:9081
+              then      goes on to users at 127.0.0.1:9081
               timeout   5s, body up to 1MiB
               retries   1, on connect only
               cache     none
@@ -71,7 +71,7 @@ fn a_request_that_is_refused_by_its_route() {
                 identify  user          jwt           taken as proven
                 authorize allow         acl           refuses with 403 forbidden
                 limit     api           rate_limit    counts, not asked here
-              upstream  users at 127.0.0.1:9081
+              then      goes on to users at 127.0.0.1:9081
               timeout   5s, body up to 1MiB
               retries   1, on connect only
               cache     none
@@ -93,7 +93,7 @@ fn a_request_that_is_refused_by_its_route() {
                 identify  user          jwt           nothing to prove
                 authorize allow         acl           refuses with 401 unauthenticated
                 limit     api           rate_limit    counts, not asked here
-              upstream  users at 127.0.0.1:9081
+              then      goes on to users at 127.0.0.1:9081
               timeout   5s, body up to 1MiB
               retries   1, on connect only
               cache     none

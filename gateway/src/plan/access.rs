@@ -1,4 +1,4 @@
-use plugin_sdk::Link;
+use plugin_sdk::{Link, Mode};
 
 use super::plugins;
 use super::routes::Names;
@@ -31,7 +31,6 @@ pub(super) fn compile(
         Some(_) => {}
     }
     let public = ways.is_some_and(|ways| ways == ["none"]);
-    judge_why_public(source, part, written, public);
     let proofs: Vec<String> = ways
         .unwrap_or_default()
         .iter()
@@ -40,10 +39,14 @@ pub(super) fn compile(
         .collect();
     let mut links = source.links("auth", "auth", &proofs, &names.links.auth, part);
     refuse_rivals(source, part, &links);
+    // Ways that refuse nobody keep nobody out: such a route is as open as one without any.
+    let shadows = links.iter().all(|way| way.mode == Mode::Shadow);
+    let open = public || (!links.is_empty() && links.len() == proofs.len() && shadows);
+    judge_why_public(source, part, written, open);
     links.extend(allow(source, part, written, public));
     links.extend(limits(source, part, written, names, public));
     Access {
-        authenticated: !public,
+        authenticated: !open,
         links,
     }
 }

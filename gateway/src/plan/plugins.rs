@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use plugin_sdk::{Kind, Link, Stage};
+use plugin_sdk::{Kind, Link, Mode, Stage};
 use serde_json::Value as Json;
 
 use super::source::Source;
@@ -66,7 +66,8 @@ fn way_to_prove(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<
         .kinds
         .iter()
         .filter(|kind| kind.stage == Stage::Identify);
-    let json = part.json();
+    let mut json = part.json();
+    let mode = mode(source, part, &mut json);
     let mut keys = json.as_object().into_iter().flat_map(|map| map.keys());
     let (Some(key), None) = (keys.next(), keys.next()) else {
         let names: Vec<&str> = identifying.map(|kind| kind.name).collect();
@@ -95,7 +96,8 @@ fn way_to_prove(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<
         path: part.at(&[key]),
         ..part.clone()
     };
-    build(source, kind, name, &inner, inner.json())
+    let link = build(source, kind, name, &inner, inner.json())?;
+    Some(Link { mode, ..link })
 }
 
 /// `cors: { builtin: cors, … }`.
@@ -150,9 +152,10 @@ fn build(
     kind: &Kind,
     name: &str,
     part: &Part<'_>,
-    config: Json,
+    mut config: Json,
 ) -> Option<Link> {
     note_files(source, &config);
+    let mode = mode(source, part, &mut config);
     let env = source.env.named(&part.path.join("."));
     let plugin = part.attempt(config, &mut source.findings, |config| {
         kind.build(config, &env).map_err(|error| Fault {
@@ -162,7 +165,21 @@ fn build(
         })
     })?;
     let name: Arc<str> = name.into();
-    Some(Link { name, plugin })
+    Some(Link { name, plugin, mode })
+}
+
+/// `mode: shadow` beside a plugin's own keys is not the plugin's to read.
+fn mode(source: &mut Source<'_>, part: &Part<'_>, config: &mut Json) -> Mode {
+    let Some(written) = config.as_object_mut().and_then(|map| map.remove("mode")) else {
+        return Mode::Enforce;
+    };
+    serde_json::from_value(written).unwrap_or_else(|error| {
+        let finding = part.error("mode", &["mode"], format!("has a bad mode: {error}"));
+        source
+            .findings
+            .push(finding.hint("`shadow` counts what it would refuse; leave it out to refuse"));
+        Mode::Enforce
+    })
 }
 
 /// The files that a plugin's configuration refers to are watched like the table itself. Whether

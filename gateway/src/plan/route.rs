@@ -4,7 +4,7 @@ use plugin_sdk::{Chain, Link};
 
 use super::routes::Names;
 use super::source::Source;
-use super::{Route, access, rule, shape};
+use super::{Action, Route, access, rule, shape};
 use crate::router::Match;
 use crate::table;
 use crate::table::read::Part;
@@ -51,7 +51,7 @@ fn compile(
 ) -> Option<Route> {
     refuse_empty_lists(source, part);
     let id = id(source, part, &written);
-    let upstream = upstream(source, part, &written, names);
+    let action = action(source, part, &written, names);
     let access = access::compile(source, part, &written, names);
     let validate = shape::validate(source, part, &written);
     let mut links = names.default_links.clone();
@@ -67,7 +67,7 @@ fn compile(
     };
     Some(Route {
         id: id?,
-        upstream: upstream?,
+        action: action?,
         chain: Chain::new(links),
         authenticated: access.authenticated,
         timeout,
@@ -113,21 +113,59 @@ fn id(source: &mut Source<'_>, part: &Part<'_>, written: &table::Route) -> Optio
     Some(id.as_str().into())
 }
 
-fn upstream(
+fn action(
     source: &mut Source<'_>,
     part: &Part<'_>,
     written: &table::Route,
     names: &Names,
-) -> Option<Arc<super::Upstream>> {
-    let Some(to) = &written.to else {
-        let finding = part.error("to.missing", &[], "goes nowhere");
+) -> Option<Action> {
+    match (&written.to, &written.answered_by) {
+        (Some(to), None) => {
+            let known = source.resolve("upstreams", to, part, &["to"]);
+            let upstream = known.then(|| names.upstreams.get(to.as_str()).cloned())?;
+            Some(Action::Forward(upstream?))
+        }
+        (None, Some(by)) => answered_by(source, part, by, names).map(Action::Answer),
+        (None, None) => {
+            let finding = part.error("to.missing", &[], "goes nowhere");
+            source
+                .findings
+                .push(finding.hint("add `to:` and an upstream's name"));
+            None
+        }
+        (Some(_), Some(_)) => {
+            let message = "goes to an upstream and is answered here";
+            let finding = part.error("to.twice", &["answered_by"], message);
+            source
+                .findings
+                .push(finding.hint("leave one of `to` and `answered_by` out"));
+            None
+        }
+    }
+}
+
+fn answered_by(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    name: &str,
+    names: &Names,
+) -> Option<Link> {
+    let (section, links) = match source.has("plugins", name) {
+        true => ("plugins", &names.links.plugins),
+        false => ("auth", &names.links.auth),
+    };
+    if !source.resolve(section, name, part, &["answered_by"]) {
+        return None;
+    }
+    let link = links.get(name)?;
+    if !link.plugin.answers() {
+        let message = format!("is answered by `{name}`, which answers nothing itself");
         source
             .findings
-            .push(finding.hint("add `to:` and an upstream's name"));
+            .push(part.error("answered_by", &["answered_by"], message));
         return None;
-    };
-    let known = source.resolve("upstreams", to, part, &["to"]);
-    known.then(|| names.upstreams.get(to.as_str()).cloned())?
+    }
+    Some(link.clone())
 }
 
 fn extra_plugins(

@@ -83,6 +83,12 @@ impl<'a> Source<'a> {
         entries.collect()
     }
 
+    /// Whether a name stands in a section.
+    pub(super) fn has(&self, section: &'static str, name: &str) -> bool {
+        let known = self.document.root().get(section);
+        known.is_some_and(|node| node.get(name).is_some())
+    }
+
     /// Whether a name stands in a section. When it does not, that is an error at `at` in `part`.
     pub(super) fn resolve(
         &mut self,
@@ -91,11 +97,11 @@ impl<'a> Source<'a> {
         part: &Part<'_>,
         at: &[&str],
     ) -> bool {
-        let known = self.document.root().get(section);
-        if known.is_some_and(|node| node.get(name).is_some()) {
+        if self.has(section, name) {
             self.used.insert((section, name.to_owned()));
             return true;
         }
+        let known = self.document.root().get(section);
         let names = known.into_iter().flat_map(|node| node.keys());
         let finding = part
             .error(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method};
 use pingora::proxy::Session;
-use plugin_sdk::{Chain, Facts, Head, Seen};
+use plugin_sdk::{Chain, Connection, Facts, Head, Seen};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -38,7 +38,6 @@ pub struct Context {
     pub(super) preflight: bool,
     /// Whether it refreshes a stale answer behind a request that has been served.
     pub(super) background: bool,
-    pub(super) tls: bool,
     websocket: bool,
     via: Option<IpAddr>,
     authority: String,
@@ -61,6 +60,7 @@ pub(super) struct OwnHead {
     pub(super) path: String,
     pub(super) query: Option<String>,
     pub(super) client: IpAddr,
+    pub(super) connection: Connection,
 }
 
 impl OwnHead {
@@ -72,6 +72,7 @@ impl OwnHead {
             query: self.query.as_deref(),
             headers,
             client: self.client,
+            connection: &self.connection,
         }
     }
 }
@@ -90,6 +91,7 @@ impl Context {
                 path: String::new(),
                 query: None,
                 client: IpAddr::from([0, 0, 0, 0]),
+                connection: Connection::default(),
             },
             route: None,
             facts: Facts {
@@ -99,7 +101,6 @@ impl Context {
             body: BodyState::default(),
             preflight: false,
             background: false,
-            tls: false,
             websocket: false,
             via: None,
             authority: String::new(),
@@ -137,7 +138,7 @@ impl Context {
         self.authority = framing::authority(head).unwrap_or_default().to_owned();
         self.trace = Trace::of(&head.headers, Uuid::new_v4().into_bytes());
         self.background = session.subrequest_ctx.is_some();
-        self.tls = listener.tls.is_some();
+        self.head.connection.tls = listener.tls.is_some();
         self.websocket = head.headers.contains_key(http::header::UPGRADE);
     }
 
@@ -177,8 +178,9 @@ impl Context {
 
     /// The upstream's name; empty before one was asked.
     pub(super) fn upstream_name(&self) -> Arc<str> {
-        match (&self.route, self.attempts) {
-            (Some(route), 1..) => route.upstream.name.clone(),
+        let upstream = self.route.as_ref().and_then(|it| it.action.upstream());
+        match (upstream, self.attempts) {
+            (Some(upstream), 1..) => upstream.name.clone(),
             _ => Arc::default(),
         }
     }

@@ -1,10 +1,11 @@
 use http::Method;
 use pingora::proxy::Session;
-use plugin_sdk::{Body, Reply, Request, Stage};
+use plugin_sdk::{Body, Link, Reply, Request, Stage};
 
 use super::Context;
 use super::body::Preread;
 use crate::decide::{self, RawHead, Refusal};
+use crate::plan::{Action, Route};
 use crate::{forward, framing, reply};
 
 type Judged = Result<(), Box<Reply>>;
@@ -23,14 +24,18 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context, max_head: 
         return preflight(session, ctx).await;
     }
     size(session, ctx)?;
-    hooks(session, ctx, |stage| stage <= Stage::Identify).await?;
+    meet(session, ctx, Ask::Stages(|stage| stage <= Stage::Identify)).await?;
     if let Some(reply) = ctx
         .route()
         .and_then(|route| decide::admit(route, &ctx.facts))
     {
         return Err(reply);
     }
-    hooks(session, ctx, |stage| stage > Stage::Identify).await
+    meet(session, ctx, Ask::Stages(|stage| stage > Stage::Identify)).await?;
+    match ctx.route().map(|route| route.action.clone()) {
+        Some(Action::Answer(link)) => meet(session, ctx, Ask::Answer(&link)).await,
+        Some(Action::Forward(_)) | None => Ok(()),
+    }
 }
 
 fn frame(session: &mut Session, ctx: &mut Context, max_head: usize) -> Judged {
@@ -69,7 +74,7 @@ fn strip(session: &mut Session, ctx: &Context) {
 
 /// A preflight asks what a browser may ask: only the edge stage has an answer to that.
 async fn preflight(session: &mut Session, ctx: &mut Context) -> Judged {
-    hooks(session, ctx, |stage| stage == Stage::Edge).await?;
+    meet(session, ctx, Ask::Stages(|stage| stage == Stage::Edge)).await?;
     let allow = ctx
         .route()
         .map_or_else(Vec::<Method>::new, |route| route.rule.methods.clone());
@@ -90,25 +95,38 @@ fn size(session: &Session, ctx: &mut Context) -> Judged {
     }
 }
 
-async fn hooks(
-    session: &mut Session,
-    ctx: &mut Context,
-    stages: impl Fn(Stage) -> bool + Send,
-) -> Judged {
+/// What a request is put before.
+enum Ask<'a> {
+    /// The chain's hooks of some stages.
+    Stages(fn(Stage) -> bool),
+    /// The plugin that answers it.
+    Answer(&'a Link),
+}
+
+impl Ask<'_> {
+    async fn put(&self, route: &Route, request: &mut Request<'_>) -> Option<Box<Reply>> {
+        match self {
+            Self::Stages(stages) => route.chain.request(request, stages).await,
+            Self::Answer(link) => Some(link.answer(request).await),
+        }
+    }
+}
+
+async fn meet(session: &mut Session, ctx: &mut Context, ask: Ask<'_>) -> Judged {
     let Some(route) = ctx.route().cloned() else {
         return Ok(());
     };
     let reply = if session.as_downstream_mut().is_body_empty() {
         let head = ctx.head.view(&session.req_header().headers);
         let mut request = Request::new(head, &mut ctx.facts, None);
-        route.chain.request(&mut request, stages).await
+        ask.put(&route, &mut request).await
     } else {
         // Reading the body takes the session, so the hooks look at a copy of the headers.
         let headers = session.req_header().headers.clone();
         let mut body = Preread::new(session, &mut ctx.body, route.timeout);
         let lent: &mut dyn Body = &mut body;
         let mut request = Request::new(ctx.head.view(&headers), &mut ctx.facts, Some(lent));
-        route.chain.request(&mut request, stages).await
+        ask.put(&route, &mut request).await
     };
     match reply {
         Some(reply) => Err(reply),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateway::access_log::Target;
+use gateway::env::Lender;
 use gateway::listener::ListenError;
 use gateway::metrics::Metrics;
 use gateway::plan::{self, Plan};
@@ -67,15 +68,17 @@ impl Stage {
         secret(&folder.0);
         let table = table(origin.address, listener, rest);
         std::fs::write(folder.0.join("routes.yaml"), table).unwrap();
+        let lender = Lender::default();
         let env = gateway::env::live(
             &folder.0.join("routes.yaml"),
             tokio::runtime::Handle::current(),
+            &lender,
         );
         let plan = load(&folder.0, &env);
-        let metrics = Arc::new(Metrics::default());
+        let metrics = lender.metrics.clone();
         let log = Target::File(folder.0.join("access.log"));
         let plan = Arc::new(ArcSwap::from_pointee(plan));
-        let edge = Edge::start(plan, &log, metrics.clone()).await.unwrap();
+        let edge = Edge::start(plan, &log, &lender).await.unwrap();
         let addresses = edge.addresses().await;
         Self {
             https: addresses["edge"],

@@ -1,9 +1,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use http::{HeaderMap, StatusCode};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::{AnyPlugin, Flow, Outcome, Reply, Request, ResponseHead, Seen, Stage};
 
@@ -14,12 +16,43 @@ pub struct Link {
     pub name: Arc<str>,
     /// The plugin.
     pub plugin: Arc<dyn AnyPlugin>,
+    /// Whether its refusals count.
+    pub mode: Mode,
+}
+
+/// Whether the refusals of a policy count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// What it refuses is refused.
+    #[default]
+    Enforce,
+    /// It refuses nothing and changes nothing; what it would have refused is counted. Somebody whom
+    /// it knows stays unknown.
+    Shadow,
 }
 
 /// A route's plugins, in the order in which a request meets them.
 #[derive(Clone, Default)]
 pub struct Chain {
     links: Box<[Link]>,
+}
+
+impl Link {
+    /// A plugin whose refusals count.
+    pub fn new(name: impl Into<Arc<str>>, plugin: Arc<dyn AnyPlugin>) -> Self {
+        Self {
+            name: name.into(),
+            plugin,
+            mode: Mode::Enforce,
+        }
+    }
+
+    /// Lets the plugin answer a whole request.
+    pub async fn answer(&self, request: &mut Request<'_>) -> Box<Reply> {
+        let reply = wait(|| self.plugin.answer(request)).await;
+        by(self, reply.unwrap_or_else(internal))
+    }
 }
 
 impl Chain {
@@ -44,28 +77,24 @@ impl Chain {
         stages: impl Fn(Stage) -> bool,
     ) -> Option<Box<Reply>> {
         for link in &self.links {
-            if !stages(link.plugin.stage()) {
+            let stage = link.plugin.stage();
+            // The first way that knows the caller decides; the others are not asked.
+            let known = stage == Stage::Identify && request.facts.principal.is_some();
+            if known || !stages(stage) {
                 continue;
             }
-            let flow = match guard(|| link.plugin.request(request)) {
-                Some(Flow::Wait) => wait(link, request).await,
-                flow => flow,
-            };
-            match flow {
-                Some(Flow::Continue) => {}
-                Some(Flow::Reply(mut reply)) => {
-                    reply.by = link.plugin.name();
-                    return Some(reply);
-                }
-                // A panic, or a hook that waits after its wait: the request fails, nothing else.
-                Some(Flow::Wait) | None => {
-                    let mut reply = Reply::problem(
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "internal",
-                        "Internal error",
-                    );
-                    reply.by = link.plugin.name();
-                    return Some(Box::new(reply));
+            match link.mode {
+                Mode::Enforce => match ask(link, request).await {
+                    None => {}
+                    refusal => return refusal,
+                },
+                Mode::Shadow => {
+                    let before = request.facts.clone();
+                    let refusal = ask(link, request).await;
+                    *request.facts = before;
+                    if refusal.is_some() {
+                        request.facts.would_deny.push(link.name.clone());
+                    }
                 }
             }
         }
@@ -94,16 +123,46 @@ impl Chain {
     }
 }
 
+/// Runs one plugin's request hook to its end; `Some` is its refusal.
+async fn ask(link: &Link, request: &mut Request<'_>) -> Option<Box<Reply>> {
+    let flow = match guard(|| link.plugin.request(request)) {
+        Some(Flow::Wait) => wait(|| link.plugin.request_wait(request)).await,
+        flow => flow,
+    };
+    match flow {
+        Some(Flow::Continue) => None,
+        Some(Flow::Reply(reply)) => Some(by(link, reply)),
+        // A panic, or a hook that waits after its wait: the request fails, nothing else.
+        Some(Flow::Wait) | None => Some(by(link, internal())),
+    }
+}
+
+fn by(link: &Link, mut reply: Box<Reply>) -> Box<Reply> {
+    reply.by = link.plugin.name();
+    reply
+}
+
+fn internal() -> Box<Reply> {
+    Box::new(Reply::problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Internal error",
+    ))
+}
+
 /// Runs a hook; `None` when it panicked. The panic hook has reported it by then.
 fn guard<T>(hook: impl FnOnce() -> T) -> Option<T> {
     // What a panicking hook left half done is this request's facts, and the request ends in a 500.
     catch_unwind(AssertUnwindSafe(hook)).ok()
 }
 
-async fn wait(link: &Link, request: &mut Request<'_>) -> Option<Flow> {
-    let mut later = pin!(guard(|| link.plugin.request_wait(request))?);
+/// Runs a hook that takes time; `None` when it panicked.
+async fn wait<'a, T>(
+    hook: impl FnOnce() -> Pin<Box<dyn Future<Output = T> + Send + 'a>>,
+) -> Option<T> {
+    let mut later = guard(hook)?;
     std::future::poll_fn(|context| match guard(|| later.as_mut().poll(context)) {
-        Some(Poll::Ready(flow)) => Poll::Ready(Some(flow)),
+        Some(Poll::Ready(value)) => Poll::Ready(Some(value)),
         Some(Poll::Pending) => Poll::Pending,
         None => Poll::Ready(None),
     })

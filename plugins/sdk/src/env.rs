@@ -6,18 +6,22 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 
 /// What the gateway lends to plugins while they are built and after.
 #[derive(Clone)]
 pub struct Env {
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Fetches documents: key sets, metadata.
+    /// Asks servers elsewhere: for key sets, metadata, tokens.
     pub fetch: Arc<dyn Fetch>,
+    /// Asks our own upstreams.
+    pub upstreams: Arc<dyn Upstreams>,
     /// Where the cluster's Redis is (`redis://…`), when there is one.
     pub redis: Option<Arc<str>>,
     name: Arc<str>,
     tasks: Arc<dyn Tasks>,
+    meter: Arc<dyn Meter>,
     base: Arc<Path>,
     kept: Arc<Mutex<HashMap<String, Weak<dyn Any + Send + Sync>>>>,
 }
@@ -45,10 +49,63 @@ pub trait Tasks: Send + Sync {
 /// What [`Fetch::get`] comes to.
 pub type Fetched<'a> = Pin<Box<dyn Future<Output = Result<Bytes, FetchError>> + Send + 'a>>;
 
-/// Fetches a document over HTTP, within bounds of time and size, following no redirect.
+/// What asking another server comes to.
+pub type Sent<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, FetchError>> + Send + 'a>>;
+
+/// Asks other servers over HTTP, within bounds of time and size, following no redirect.
 pub trait Fetch: Send + Sync {
-    /// Gets the document at `url`, at most `limit` bytes of it.
-    fn get<'a>(&'a self, url: &'a str, limit: usize) -> Fetched<'a>;
+    /// Gets the document at `url`, at most `limit` bytes of it. Any status but 200 is an error.
+    fn get<'a>(&'a self, url: &'a str, limit: usize) -> Fetched<'a> {
+        Box::pin(async move {
+            let request = Request::get(url)
+                .body(Bytes::new())
+                .map_err(|error| FetchError(error.to_string()))?;
+            let answer = self.send(request, limit).await?;
+            match answer.status() {
+                StatusCode::OK => Ok(answer.into_body()),
+                status => Err(FetchError(format!("the answer was {status}"))),
+            }
+        })
+    }
+
+    /// Sends a request and brings its answer, whatever the status. An answer's body of more than
+    /// `limit` bytes is an error.
+    fn send<'a>(&'a self, request: Request<Bytes>, limit: usize) -> Sent<'a>;
+}
+
+/// Asks our own upstreams, in the gateway's name: the statement that they get names nobody, and its
+/// route is `gateway:` and the name of who asks, which no route of a table can have.
+pub trait Upstreams: Send + Sync {
+    /// Sends a request, whose URI is a path only, to an upstream of the table. Bounds as with
+    /// [`Fetch::send`].
+    fn ask<'a>(
+        &'a self,
+        upstream: &'a str,
+        asker: &'a str,
+        request: Request<Bytes>,
+        limit: usize,
+    ) -> Sent<'a>;
+}
+
+/// Counts what plugins have to tell.
+pub trait Meter: Send + Sync {
+    /// Counts an event of the plugin of that name.
+    fn count(&self, plugin: &str, event: &'static str);
+}
+
+/// What [`Env::new`] puts together.
+#[derive(Clone)]
+pub struct Lent {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What runs beside the requests.
+    pub tasks: Arc<dyn Tasks>,
+    /// Other servers.
+    pub fetch: Arc<dyn Fetch>,
+    /// Our own upstreams.
+    pub upstreams: Arc<dyn Upstreams>,
+    /// What is counted.
+    pub meter: Arc<dyn Meter>,
 }
 
 /// Why a document was not had; says nothing secret.
@@ -58,19 +115,16 @@ pub struct FetchError(pub String);
 
 impl Env {
     /// Puts together what is lent. Relative paths start at `base`, the route table's folder.
-    pub fn new(
-        base: PathBuf,
-        clock: Arc<dyn Clock>,
-        tasks: Arc<dyn Tasks>,
-        fetch: Arc<dyn Fetch>,
-        redis: Option<Arc<str>>,
-    ) -> Self {
+    /// There is no Redis until somebody says where.
+    pub fn new(base: PathBuf, lent: Lent) -> Self {
         Self {
-            clock,
-            fetch,
-            redis,
+            clock: lent.clock,
+            fetch: lent.fetch,
+            upstreams: lent.upstreams,
+            redis: None,
             name: Arc::from(""),
-            tasks,
+            tasks: lent.tasks,
+            meter: lent.meter,
             base: base.into(),
             kept: Arc::default(),
         }
@@ -91,6 +145,11 @@ impl Env {
         &self.name
     }
 
+    /// The name of the entry that is being built: `user` of `auth.user.jwt`.
+    pub fn entry(&self) -> &str {
+        self.name.split('.').nth(1).unwrap_or(&self.name)
+    }
+
     /// A path as the route table says it.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.base.join(relative)
@@ -99,6 +158,12 @@ impl Env {
     /// Runs a task beside the requests.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(Box::pin(task));
+    }
+
+    /// Counts an event under the name of the plugin that is being built: an outage, say. `event`
+    /// is one of a few words, since it becomes a label.
+    pub fn count(&self, event: &'static str) {
+        self.meter.count(&self.name, event);
     }
 
     /// The thing of that name which an earlier load of the table made, or a new one: counters and

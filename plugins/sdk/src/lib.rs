@@ -20,14 +20,18 @@ mod reply;
 mod request;
 pub mod testing;
 
-pub use chain::{Chain, Link};
-pub use env::{Clock, Env, Fetch, FetchError, Fetched, SystemClock, Tasks};
+pub use chain::{Chain, Link, Mode};
+pub use env::{
+    Clock, Env, Fetch, FetchError, Fetched, Lent, Meter, Sent, SystemClock, Tasks, Upstreams,
+};
 pub use identity::Principal;
 pub use json::parse_json;
 pub use kind::{BuildError, Kind, Registry};
 pub use one_or_many::OneOrMany;
 pub use period::{Period, PeriodError};
-pub use plugin::{AnyPlugin, Flow, Later, Outcome, Plugin, Stage};
+pub use plugin::{Answering, AnyPlugin, Flow, Later, Outcome, Plugin, Stage};
 pub use reference::{Reference, ReferenceError};
 pub use reply::{Problem, Reply};
-pub use request::{Body, BodyError, Facts, Head, Params, Request, ResponseHead, Seen};
+pub use request::{
+    Body, BodyError, Connection, Facts, Form, Head, Params, Proof, Request, ResponseHead, Seen,
+};

@@ -38,6 +38,9 @@ pub enum Flow {
 /// A hook's answer that takes time.
 pub type Later<'a> = Pin<Box<dyn Future<Output = Flow> + Send + 'a>>;
 
+/// An answer that takes time.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Box<Reply>> + Send + 'a>>;
+
 /// How a request ended.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -78,6 +81,23 @@ pub trait Plugin: Sized + Send + Sync + 'static {
         Box::pin(async { Flow::Continue })
     }
 
+    /// Whether it answers whole requests, those of routes that are `answered_by` it: the return
+    /// from a sign-in elsewhere, say.
+    fn answers(&self) -> bool {
+        false
+    }
+
+    /// Answers a request of a route that is `answered_by` this plugin, after the route's chain.
+    fn answer<'a>(&'a self, _request: &'a mut Request<'_>) -> Answering<'a> {
+        Box::pin(async {
+            Box::new(Reply::problem(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "Not found",
+            ))
+        })
+    }
+
     /// Edits the headers that the upstream gets. Runs once per attempt: must be repeatable.
     /// Identity headers can't be set here: the gateway writes them last.
     fn upstream_request(&self, _seen: &Seen<'_>, _headers: &mut HeaderMap) {}
@@ -99,6 +119,10 @@ pub trait AnyPlugin: Send + Sync + 'static {
     fn request(&self, request: &mut Request<'_>) -> Flow;
     /// [`Plugin::request_wait`].
     fn request_wait<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a>;
+    /// [`Plugin::answers`].
+    fn answers(&self) -> bool;
+    /// [`Plugin::answer`].
+    fn answer<'a>(&'a self, request: &'a mut Request<'_>) -> Answering<'a>;
     /// [`Plugin::upstream_request`].
     fn upstream_request(&self, seen: &Seen<'_>, headers: &mut HeaderMap);
     /// [`Plugin::response`].
@@ -119,6 +143,12 @@ impl<P: Plugin> AnyPlugin for P {
     }
     fn request_wait<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a> {
         Plugin::request_wait(self, request)
+    }
+    fn answers(&self) -> bool {
+        Plugin::answers(self)
+    }
+    fn answer<'a>(&'a self, request: &'a mut Request<'_>) -> Answering<'a> {
+        Plugin::answer(self, request)
     }
     fn upstream_request(&self, seen: &Seen<'_>, headers: &mut HeaderMap) {
         Plugin::upstream_request(self, seen, headers);

@@ -58,6 +58,19 @@ impl Reply {
         .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
+    /// 401: a credential came, and it proves nothing (RFC 6750 §3.1).
+    pub fn invalid_token() -> Self {
+        Self::problem(
+            StatusCode::UNAUTHORIZED,
+            "invalid_token",
+            "The access token is not valid",
+        )
+        .header(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer error=\"invalid_token\""),
+        )
+    }
+
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
         Self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use identity::Principal;
+use serde_json::{Map, Value};
 
 /// A request's head as the gateway judges it. The path is the canonical one: the same string is
 /// matched, judged, cached, logged and forwarded.
@@ -22,6 +23,21 @@ pub struct Head<'a> {
     pub headers: &'a HeaderMap,
     /// The address that counts as the client's: the socket's, or what a trusted proxy said.
     pub client: IpAddr,
+    /// What the client's connection tells.
+    pub connection: &'a Connection,
+}
+
+/// What is known of a client's connection. All its requests share it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Connection {
+    /// Whether it is encrypted.
+    pub tls: bool,
+    /// The name that the client asked for in its handshake (RFC 6066 §3), in lower case.
+    pub server_name: Option<Box<str>>,
+    /// The client's certificate as DER, the leaf only. What signed it is among the authorities that
+    /// the listener trusts; whether it is valid *now* is to be asked per request, since a
+    /// connection, or a session that it resumes, may be old.
+    pub certificate: Option<Bytes>,
 }
 
 impl<'a> Head<'a> {
@@ -51,8 +67,55 @@ pub struct Facts {
     pub request_id: String,
     /// Who is calling, once a plugin of [`Stage::Identify`](crate::Stage::Identify) knows.
     pub principal: Option<Arc<Principal>>,
+    /// How that was proven.
+    pub proof: Option<Arc<Proof>>,
+    /// Whether a credential came that none of the ways took for its own.
+    pub unclaimed: bool,
+    /// The policies in [`Mode::Shadow`](crate::Mode::Shadow) that would have refused, by name.
+    pub would_deny: Vec<Arc<str>>,
     /// Headers that every answer to this request gets, whoever makes it.
     pub answer_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Facts {
+    /// Takes down who is calling, and by what proof.
+    pub fn know(&mut self, principal: Arc<Principal>, proof: Arc<Proof>) {
+        self.principal = Some(principal);
+        self.proof = Some(proof);
+    }
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proof {
+    /// The name of the way in the route table, under `auth`.
+    pub way: Arc<str>,
+    /// In which form it came.
+    pub form: Form,
+    /// What was used, where it has a name: the id of an API key or of a signing key, the
+    /// fingerprint of a certificate, the id of a session. Never a secret.
+    pub key: Option<Arc<str>>,
+    /// When it was issued, in Unix seconds.
+    pub issued_at: i64,
+    /// From when on it proves nothing, in Unix seconds.
+    pub expires_at: Option<i64>,
+    /// What the issuer says of the caller, verified.
+    pub claims: Map<String, Value>,
+}
+
+/// The forms of a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// A token in `Authorization: Bearer` (RFC 6750).
+    Bearer,
+    /// An API key.
+    Key,
+    /// A browser's session cookie: sent along without anybody's doing.
+    Session,
+    /// A certificate of the client's (RFC 8446 §4.4.2).
+    Certificate,
+    /// A signature of the request (RFC 9421).
+    Signature,
 }
 
 /// What a request hook sees and may change.

@@ -12,15 +12,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use identity::Principal;
 
 use crate::{
-    Body, BodyError, BuildError, Chain, Clock, Env, Facts, Fetch, FetchError, Fetched, Head, Kind,
-    Link, Plugin, Reply, Request, ResponseHead, Seen, Stage, Tasks,
+    Body, BodyError, BuildError, Chain, Clock, Connection, Env, Facts, Fetch, FetchError, Form,
+    Head, Kind, Lent, Link, Meter, Plugin, Proof, Reply, Request, ResponseHead, Seen, Sent, Stage,
+    Tasks, Upstreams,
 };
 
 /// A chain of one plugin, built as the gateway builds it: from what a file says.
 pub fn chain<P: Plugin>(config: serde_json::Value, env: &Env) -> Result<Chain, BuildError> {
     let plugin = Kind::of::<P>().build(config, env)?;
-    let name = P::NAME.into();
-    Ok(Chain::new(vec![Link { name, plugin }]))
+    Ok(Chain::new(vec![Link::new(P::NAME, plugin)]))
 }
 
 /// What a future comes to that has nothing to wait for: most hooks answer from memory, and their
@@ -44,6 +44,8 @@ pub struct TestRequest {
     headers: HeaderMap,
     client: IpAddr,
     body: Option<Bytes>,
+    /// What its connection tells.
+    pub connection: Connection,
     /// What becomes known of it.
     pub facts: Facts,
 }
@@ -65,6 +67,7 @@ impl TestRequest {
             headers: HeaderMap::new(),
             client: IpAddr::from([192, 0, 2, 1]),
             body: None,
+            connection: Connection::default(),
             facts: Facts {
                 route: "test".into(),
                 request_id: "test-request".into(),
@@ -106,7 +109,14 @@ impl TestRequest {
     /// Says who is calling, as if a plugin had found it out.
     #[must_use]
     pub fn who(mut self, principal: Principal) -> Self {
-        self.facts.principal = Some(Arc::new(principal));
+        self.facts.know(Arc::new(principal), Arc::new(proof()));
+        self
+    }
+
+    /// Says how it was proven who is calling.
+    #[must_use]
+    pub fn proof(mut self, proof: Proof) -> Self {
+        self.facts.proof = Some(Arc::new(proof));
         self
     }
 
@@ -129,6 +139,7 @@ impl TestRequest {
             query: self.query.as_deref(),
             headers: &self.headers,
             client: self.client,
+            connection: &self.connection,
         };
         let body = body.as_mut().map(|body| body as &mut dyn Body);
         chain
@@ -158,9 +169,22 @@ impl TestRequest {
                 query: self.query.as_deref(),
                 headers: &self.headers,
                 client: self.client,
+                connection: &self.connection,
             },
             facts: &self.facts,
         }
+    }
+}
+
+/// A proof by a token of the way `test`, issued at 0 and good for ever.
+pub fn proof() -> Proof {
+    Proof {
+        way: "test".into(),
+        form: Form::Bearer,
+        key: None,
+        issued_at: 0,
+        expires_at: None,
+        claims: serde_json::Map::new(),
     }
 }
 
@@ -230,22 +254,67 @@ impl ScriptedFetch {
     }
 }
 
-impl Fetch for ScriptedFetch {
-    fn get<'a>(&'a self, url: &'a str, limit: usize) -> Fetched<'a> {
-        self.asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(url.to_owned());
+impl ScriptedFetch {
+    fn look(&self, address: String, limit: usize) -> Result<http::Response<Bytes>, FetchError> {
         let documents = self
             .documents
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let answer = match documents.get(url) {
-            Some(document) if document.len() <= limit => Ok(document.clone()),
+        let document = documents.get(&address).cloned();
+        drop(documents);
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(address);
+        match document {
+            Some(document) if document.len() <= limit => Ok(http::Response::new(document)),
             Some(_) => Err(FetchError(format!("longer than {limit} bytes"))),
             None => Err(FetchError("connection refused".into())),
-        };
+        }
+    }
+}
+
+impl Fetch for ScriptedFetch {
+    /// Answers with 200 and the document.
+    fn send<'a>(&'a self, request: http::Request<Bytes>, limit: usize) -> Sent<'a> {
+        let answer = self.look(request.uri().to_string(), limit);
         Box::pin(async move { answer })
+    }
+}
+
+impl Upstreams for ScriptedFetch {
+    /// Answers with 200 and the document under `upstream:/path`.
+    fn ask<'a>(
+        &'a self,
+        upstream: &'a str,
+        _asker: &'a str,
+        request: http::Request<Bytes>,
+        limit: usize,
+    ) -> Sent<'a> {
+        let answer = self.look(format!("{upstream}:{}", request.uri()), limit);
+        Box::pin(async move { answer })
+    }
+}
+
+/// Counts events by plugin and event.
+#[derive(Debug, Default)]
+pub struct TestMeter(Mutex<HashMap<(String, &'static str), u64>>);
+
+impl TestMeter {
+    /// How often a plugin told of an event.
+    pub fn of(&self, plugin: &str, event: &'static str) -> u64 {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts
+            .get(&(plugin.to_owned(), event))
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
+impl Meter for TestMeter {
+    fn count(&self, plugin: &str, event: &'static str) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((plugin.to_owned(), event)).or_default() += 1;
     }
 }
 
@@ -253,8 +322,10 @@ impl Fetch for ScriptedFetch {
 pub struct TestEnv {
     /// The clock.
     pub clock: Arc<StoppedClock>,
-    /// The documents.
+    /// The documents, of other servers and of upstreams.
     pub fetch: Arc<ScriptedFetch>,
+    /// What was counted.
+    pub meter: Arc<TestMeter>,
     /// What is lent.
     pub env: Env,
 }
@@ -264,10 +335,19 @@ impl TestEnv {
     pub fn new(base: impl Into<PathBuf>, tasks: Arc<dyn Tasks>) -> Self {
         let clock = Arc::new(StoppedClock::default());
         let fetch = Arc::new(ScriptedFetch::default());
+        let meter = Arc::new(TestMeter::default());
+        let lent = Lent {
+            clock: clock.clone(),
+            tasks,
+            fetch: fetch.clone(),
+            upstreams: fetch.clone(),
+            meter: meter.clone(),
+        };
         Self {
-            env: Env::new(base.into(), clock.clone(), tasks, fetch.clone(), None),
+            env: Env::new(base.into(), lent),
             clock,
             fetch,
+            meter,
         }
     }
 }

@@ -26,10 +26,7 @@ fn config(jwks: &str) -> Value {
 
 fn link(env: &Env, config: Value) -> Result<Link, BuildError> {
     let plugin = Kind::of::<Plugin>().build(config, env)?;
-    Ok(Link {
-        name: "user".into(),
-        plugin,
-    })
+    Ok(Link::new("user", plugin))
 }
 
 /// A chain that believes this issuer, by a file of its keys.
@@ -138,10 +135,7 @@ fn a_remembered_token_expires_too() {
     let lent = TestEnv::new(std::env::temp_dir(), Arc::new(NoTasks));
     let set = KeySet::parse(issuer.jwks().to_string().into(), &[Alg::EdDSA]).expect("keys");
     let plugin = issuer.trusted_by(lent.env.clone(), set);
-    let chain = Chain::new(vec![Link {
-        name: "user".into(),
-        plugin: Arc::new(plugin),
-    }]);
+    let chain = Chain::new(vec![Link::new("user", Arc::new(plugin))]);
     let token = format!("Bearer {}", issuer.token(json!({ "exp": NOW + 300 })));
     for (seconds, good) in [
         (0, true),

@@ -92,14 +92,14 @@ fn keys() {
         "    to: users\n",
         "    to: users\n    to: users\n    timout: 5s\n    canary: 5%\n",
         expect![[r#"
-        error[yaml.key.duplicate]: `to` stands there twice, first on line 27
-          --> routes.yaml:28:5
-        error[route.key.unknown]: route "users.login" has no key `timout`
-          --> routes.yaml:29:5      hint: did you mean `timeout`?
-        error[route.key.unknown]: route "users.login" has no key `canary`
-          --> routes.yaml:30:5      hint: there is: id, match, to, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries
-        routes.yaml: refused (3 errors, 0 warnings)
-    "#]],
+            error[yaml.key.duplicate]: `to` stands there twice, first on line 27
+              --> routes.yaml:28:5
+            error[route.key.unknown]: route "users.login" has no key `timout`
+              --> routes.yaml:29:5      hint: did you mean `timeout`?
+            error[route.key.unknown]: route "users.login" has no key `canary`
+              --> routes.yaml:30:5      hint: there is: id, match, to, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries
+            routes.yaml: refused (3 errors, 0 warnings)
+        "#]],
     );
     spoilt(
         "targets:",

@@ -8,16 +8,16 @@ fn routes() {
         "  - id: me.read\n    match: { method: GET, path: \"/v1/me/{part}\" }\n    to: users\n",
         "  - method: GET\n",
         expect![[r#"
-        error[route.key.unknown]: route 3 has no key `method`
-          --> routes.yaml:38:5      hint: there is: id, match, to, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries
-        error[route.match.missing]: route 3 does not say which requests it takes
-          --> routes.yaml:38:5      hint: add `match: { method: GET, path: /v1/… }`
-        error[route.id.missing]: route 3 has no id
-          --> routes.yaml:38:5      hint: add `id: wallets.read`
-        error[route.to.missing]: route 3 goes nowhere
-          --> routes.yaml:38:5      hint: add `to:` and an upstream's name
-        routes.yaml: refused (4 errors, 0 warnings)
-    "#]],
+            error[route.key.unknown]: route 3 has no key `method`
+              --> routes.yaml:38:5      hint: there is: id, match, to, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries
+            error[route.match.missing]: route 3 does not say which requests it takes
+              --> routes.yaml:38:5      hint: add `match: { method: GET, path: /v1/… }`
+            error[route.id.missing]: route 3 has no id
+              --> routes.yaml:38:5      hint: add `id: wallets.read`
+            error[route.to.missing]: route 3 goes nowhere
+              --> routes.yaml:38:5      hint: add `to:` and an upstream's name
+            routes.yaml: refused (4 errors, 0 warnings)
+        "#]],
     );
     spoilt(
         "id: rates.list",

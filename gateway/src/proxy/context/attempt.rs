@@ -19,7 +19,7 @@ impl Context {
         let route = self.route.as_ref()?;
         self.attempts += 1;
         self.body.again();
-        let group = self.shared.upstreams.group(&route.upstream);
+        let group = self.shared.upstreams.group(route.action.upstream()?);
         let Some(lease) = group.choose(&self.tried) else {
             group.failed("no_target");
             return None;
@@ -80,17 +80,18 @@ impl Context {
     /// What is said to the upstream about this request.
     pub(in crate::proxy) fn forward(&self) -> Result<Forward<'_>> {
         let route = self.route.as_ref().ok_or_else(unrouted)?;
+        let upstream = route.action.upstream().ok_or_else(unrouted)?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Ok(Forward {
             identity: &self.plan.identity,
             principal: self.facts.principal.as_deref(),
-            upstream: &route.upstream.name,
+            upstream: &upstream.name,
             route: &route.id,
             request_id: &self.facts.request_id,
             client: self.head.client,
             via: self.via,
             authority: &self.authority,
-            tls: self.tls,
+            tls: self.head.connection.tls,
             trace: &self.trace,
             websocket: self.websocket,
             now: now.map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX)),

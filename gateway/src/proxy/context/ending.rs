@@ -92,6 +92,7 @@ impl Context {
             tls: ended.map(|ended| ended.tls.clone()).unwrap_or_default(),
             cache: ended.map_or("", |ended| ended.cache),
             refused_by: self.refused_by,
+            would_deny: self.facts.would_deny.clone(),
             aborted: self.aborted(),
         }
     }
@@ -107,6 +108,12 @@ impl Context {
             .duration
             .with_label_values(&[route, metrics::method(&self.head.method), class])
             .observe(self.started.elapsed().as_secs_f64());
+        for policy in &self.facts.would_deny {
+            metrics
+                .would_deny
+                .with_label_values(&[route, &**policy])
+                .inc();
+        }
         if self.aborted() {
             metrics.aborted.inc();
         }

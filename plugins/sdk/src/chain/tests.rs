@@ -83,14 +83,15 @@ fn chain(probes: &[(&'static str, Stage, Act)]) -> (Chain, Arc<Mutex<Vec<String>
     let diary = Arc::default();
     let links = probes
         .iter()
-        .map(|&(name, stage, act)| Link {
-            name: name.into(),
-            plugin: Arc::new(Probe {
+        .map(|&(name, stage, act)| {
+            let diary = Arc::clone(&diary);
+            let probe = Probe {
                 name,
                 stage,
                 act,
-                diary: Arc::clone(&diary),
-            }),
+                diary,
+            };
+            Link::new(name, Arc::new(probe))
         })
         .collect();
     (Chain::new(links), diary)
@@ -187,4 +188,53 @@ fn only_the_asked_stages_run() {
     let refusal = at_once(request.run_stages(&chain, |stage| stage == Stage::Edge));
     assert!(refusal.is_none());
     assert_eq!(*diary.lock().expect("the diary"), ["cors request"]);
+}
+
+#[test]
+fn a_shadow_refuses_nothing_and_is_taken_down() {
+    for act in [Act::Refuse, Act::WaitThenRefuse, Act::Panic] {
+        let (chain, diary) = chain(&[("a", Stage::Limit, act), ("b", Stage::Limit, Act::Pass)]);
+        let mut links = chain.links().to_vec();
+        links[0].mode = Mode::Shadow;
+        let mut request = TestRequest::new("GET", "/");
+        assert!(at_once(request.run(&Chain::new(links))).is_none());
+        assert_eq!(request.facts.would_deny, [Arc::from("a")]);
+        assert!(
+            diary
+                .lock()
+                .expect("the diary")
+                .contains(&"b request".into())
+        );
+    }
+}
+
+#[test]
+fn once_somebody_is_known_no_other_way_is_asked() {
+    let (chain, diary) = chain(&[
+        ("who", Stage::Identify, Act::Refuse),
+        ("may", Stage::Authorize, Act::Pass),
+    ]);
+    let mut request = TestRequest::new("GET", "/").who(identity::Principal::default());
+    assert!(at_once(request.run(&chain)).is_none());
+    assert_eq!(*diary.lock().expect("the diary"), ["may request"]);
+}
+
+#[test]
+fn a_plugin_that_answers_nothing_says_so() {
+    let (chain, _) = chain(&[("a", Stage::Identify, Act::Pass)]);
+    let headers = http::HeaderMap::new();
+    let connection = crate::Connection::default();
+    let mut facts = crate::Facts::default();
+    let head = crate::Head {
+        method: &http::Method::GET,
+        host: "edge.test",
+        path: "/",
+        query: None,
+        headers: &headers,
+        client: std::net::IpAddr::from([192, 0, 2, 1]),
+        connection: &connection,
+    };
+    let mut request = crate::Request::new(head, &mut facts, None);
+    let reply = at_once(chain.links()[0].answer(&mut request));
+    assert_eq!((reply.code(), reply.by), ("not_found", "probe"));
 }

@@ -90,7 +90,7 @@ async fn without_keys_it_is_our_trouble() {
 async fn an_issuer_that_hangs_holds_nobody_long() {
     struct Hangs;
     impl plugin_sdk::Fetch for Hangs {
-        fn get<'a>(&'a self, _url: &'a str, _limit: usize) -> plugin_sdk::Fetched<'a> {
+        fn send<'a>(&'a self, _: http::Request<bytes::Bytes>, _: usize) -> plugin_sdk::Sent<'a> {
             Box::pin(std::future::pending())
         }
     }
