@@ -10,6 +10,7 @@ use identity::{Principal, Statement};
 
 use crate::plan::{Claim, Identity, Network};
 
+mod cookies;
 mod trace;
 
 pub use trace::Trace;
@@ -150,6 +151,8 @@ pub struct Forward<'a> {
     pub tls: bool,
     /// The trace, with this hop's own span.
     pub trace: &'a Trace,
+    /// The cookies that stay between us and browsers.
+    pub cookies: &'a [Box<str>],
     /// Whether the route lets a WebSocket through and this request asks for one.
     pub websocket: bool,
     /// The time, in Unix seconds.
@@ -160,6 +163,7 @@ pub struct Forward<'a> {
 /// attempt on the headers as they came.
 pub fn write(headers: &mut HeaderMap, forward: &Forward<'_>) {
     drop_hop_by_hop(headers, forward.websocket);
+    cookies::keep_back(headers, forward.cookies);
     merge_cookies(headers);
     headers.remove(header::FORWARDED);
     headers.remove("x-real-ip");
@@ -178,13 +182,14 @@ pub fn write(headers: &mut HeaderMap, forward: &Forward<'_>) {
     write_identity(headers, forward);
 }
 
-/// Takes from an answer what concerned the upstream's connection only, and a statement that an
-/// upstream echoes: it is not for the client.
-pub fn clean_answer(headers: &mut HeaderMap) {
+/// Takes from an answer what concerned the upstream's connection only, a statement that an
+/// upstream echoes, which is not for the client, and the cookies that are ours alone to set.
+pub fn clean_answer(headers: &mut HeaderMap, cookies: &[Box<str>]) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
     headers.remove(X_IDENTITY);
+    cookies::refuse(headers, cookies);
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {

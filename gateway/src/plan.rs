@@ -2,6 +2,7 @@
 //! first byte to its access record, so that all phases see one version.
 
 mod access;
+mod answers;
 mod caches;
 mod cases;
 mod compile;
@@ -53,6 +54,8 @@ pub struct Plan {
     pub default_chain: Chain,
     /// All upstreams, by name.
     pub upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
+    /// Cookies between us and browsers alone, each with those whose names go on after a dot.
+    pub cookies: Vec<Box<str>>,
 }
 
 /// A socket that clients reach.

@@ -60,7 +60,7 @@ pub fn dress(session: &Session, ctx: &Context, answer: &mut ResponseHeader) {
     };
     // A 101 is about the connection: these headers are what it says.
     if head.status != StatusCode::SWITCHING_PROTOCOLS {
-        forward::clean_answer(&mut head.headers);
+        forward::clean_answer(&mut head.headers, &ctx.plan().cookies);
     }
     if ctx.has_cache()
         && let Some(status) = cache::status(session)
@@ -79,7 +79,8 @@ fn hooks(session: &Session, ctx: &Context, head: &mut ResponseHead) {
     ctx.seen(request, |chain, seen| chain.response(seen, head));
     let ours = &ctx.facts().answer_headers;
     // Ours replace what the upstream said under these names; several of ours stand side by side.
-    for (name, _) in ours {
+    // Cookies are many under one name, and one more takes none away.
+    for (name, _) in ours.iter().filter(|(name, _)| *name != header::SET_COOKIE) {
         head.headers.remove(name);
     }
     for (name, value) in ours {

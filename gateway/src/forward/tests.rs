@@ -38,6 +38,7 @@ fn forwarded(headers: &mut HeaderMap, principal: Option<&Principal>, websocket: 
             authority: "edge.test:8443",
             tls: true,
             trace: &trace,
+            cookies: &[],
             websocket,
             now: 1_000,
         },

@@ -2,7 +2,9 @@ use plugin_sdk::Chain;
 
 use super::routes::Names;
 use super::source::Source;
-use super::{Plan, caches, cases, defaults, identity, listeners, plugins, routes, upstreams};
+use super::{
+    Plan, answers, caches, cases, defaults, identity, listeners, plugins, routes, upstreams,
+};
 use crate::finding::Finding;
 use crate::table::{Reference, suggest};
 
@@ -44,7 +46,11 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
         default_links,
     };
     let router = routes::compile(source, &names);
+    if let Some(router) = &router {
+        answers::require(source, &names.links.auth, router);
+    }
     source.warn_of_unused();
+    let cookies = plugins::cookies(&names.links.auth);
     let plan = router.zip(management).zip(identity);
     let plan = plan.map(|((router, management), identity)| {
         let routes = router.rules().iter();
@@ -59,6 +65,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
             router,
             default_chain: Chain::new(names.default_links),
             upstreams: names.upstreams,
+            cookies,
         }
     });
     cases::run(source, plan.as_ref());

@@ -44,6 +44,12 @@ pub(super) fn compile(source: &mut Source<'_>) -> Links {
     links
 }
 
+/// The cookies that the ways keep between themselves and browsers.
+pub(super) fn cookies(auth: &BTreeMap<String, Link>) -> Vec<Box<str>> {
+    let cookies = auth.values().filter_map(|link| link.plugin.cookie());
+    cookies.map(Box::from).collect()
+}
+
 /// A plugin of a kind that is known beforehand.
 pub(super) fn of_kind(
     source: &mut Source<'_>,

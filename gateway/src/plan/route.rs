@@ -4,7 +4,7 @@ use plugin_sdk::{Chain, Link};
 
 use super::routes::Names;
 use super::source::Source;
-use super::{Action, Route, access, rule, shape};
+use super::{Action, Route, access, answers, rule, shape};
 use crate::router::Match;
 use crate::table;
 use crate::table::read::Part;
@@ -125,7 +125,7 @@ fn action(
             let upstream = known.then(|| names.upstreams.get(to.as_str()).cloned())?;
             Some(Action::Forward(upstream?))
         }
-        (None, Some(by)) => answered_by(source, part, by, names).map(Action::Answer),
+        (None, Some(by)) => answered_by(source, part, written, by, names).map(Action::Answer),
         (None, None) => {
             let finding = part.error("to.missing", &[], "goes nowhere");
             source
@@ -147,6 +147,7 @@ fn action(
 fn answered_by(
     source: &mut Source<'_>,
     part: &Part<'_>,
+    written: &table::Route,
     name: &str,
     names: &Names,
 ) -> Option<Link> {
@@ -158,13 +159,14 @@ fn answered_by(
         return None;
     }
     let link = links.get(name)?;
-    if !link.plugin.answers() {
+    if link.plugin.answers().is_empty() {
         let message = format!("is answered by `{name}`, which answers nothing itself");
         source
             .findings
             .push(part.error("answered_by", &["answered_by"], message));
         return None;
     }
+    answers::refuse_others(source, part, written, link);
     Some(link.clone())
 }
 

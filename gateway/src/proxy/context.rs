@@ -152,7 +152,7 @@ impl Context {
         self.route = Some(located.route);
     }
 
-    pub(super) fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
 

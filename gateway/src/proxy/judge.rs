@@ -29,6 +29,8 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context, max_head: 
         .route()
         .and_then(|route| decide::admit(route, &ctx.facts))
     {
+        // A way may have more to say to a stranger than a program wants to hear.
+        meet(session, ctx, Ask::Challenge).await?;
         return Err(reply);
     }
     meet(session, ctx, Ask::Stages(|stage| stage > Stage::Identify)).await?;
@@ -99,6 +101,8 @@ fn size(session: &Session, ctx: &mut Context) -> Judged {
 enum Ask<'a> {
     /// The chain's hooks of some stages.
     Stages(fn(Stage) -> bool),
+    /// The chain's ways to say who one is, none of which knew.
+    Challenge,
     /// The plugin that answers it.
     Answer(&'a Link),
 }
@@ -107,6 +111,7 @@ impl Ask<'_> {
     async fn put(&self, route: &Route, request: &mut Request<'_>) -> Option<Box<Reply>> {
         match self {
             Self::Stages(stages) => route.chain.request(request, stages).await,
+            Self::Challenge => route.chain.challenge(request).await,
             Self::Answer(link) => Some(link.answer(request).await),
         }
     }

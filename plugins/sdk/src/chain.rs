@@ -101,6 +101,21 @@ impl Chain {
         None
     }
 
+    /// What the ways tell somebody whom none of them knows; `None` when they leave it at the 401.
+    pub async fn challenge(&self, request: &mut Request<'_>) -> Option<Box<Reply>> {
+        for link in &self.links {
+            if link.plugin.stage() != Stage::Identify || link.mode == Mode::Shadow {
+                continue;
+            }
+            match wait(|| link.plugin.challenge(request)).await {
+                Some(Flow::Continue) => {}
+                Some(Flow::Reply(reply)) => return Some(by(link, reply)),
+                Some(Flow::Wait) | None => return Some(by(link, internal())),
+            }
+        }
+        None
+    }
+
     /// Runs the hooks on the head that the upstream gets.
     pub fn upstream_request(&self, seen: &Seen<'_>, headers: &mut HeaderMap) {
         for link in &self.links {

@@ -1,7 +1,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -81,10 +81,17 @@ pub trait Plugin: Sized + Send + Sync + 'static {
         Box::pin(async { Flow::Continue })
     }
 
-    /// Whether it answers whole requests, those of routes that are `answered_by` it: the return
-    /// from a sign-in elsewhere, say.
-    fn answers(&self) -> bool {
-        false
+    /// What somebody is told whom no way knows, in place of the 401: a browser is sent to sign in,
+    /// say. Asked of a route's ways of [`Stage::Identify`] in their order, once all of them have
+    /// run; the first that does not say [`Flow::Continue`] is heard.
+    fn challenge<'a>(&'a self, _request: &'a mut Request<'_>) -> Later<'a> {
+        Box::pin(async { Flow::Continue })
+    }
+
+    /// The requests that it answers itself, by method and path: the return from a sign-in
+    /// elsewhere, say. Each needs a route that is `answered_by` it.
+    fn answers(&self) -> Vec<(Method, String)> {
+        Vec::new()
     }
 
     /// Answers a request of a route that is `answered_by` this plugin, after the route's chain.
@@ -96,6 +103,12 @@ pub trait Plugin: Sized + Send + Sync + 'static {
                 "Not found",
             ))
         })
+    }
+
+    /// A cookie that is between it and the browser alone. On no route does an upstream see it, nor
+    /// one whose name begins with this one and a dot; and none sets it.
+    fn cookie(&self) -> Option<&str> {
+        None
     }
 
     /// Edits the headers that the upstream gets. Runs once per attempt: must be repeatable.
@@ -119,10 +132,14 @@ pub trait AnyPlugin: Send + Sync + 'static {
     fn request(&self, request: &mut Request<'_>) -> Flow;
     /// [`Plugin::request_wait`].
     fn request_wait<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a>;
+    /// [`Plugin::challenge`].
+    fn challenge<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a>;
     /// [`Plugin::answers`].
-    fn answers(&self) -> bool;
+    fn answers(&self) -> Vec<(Method, String)>;
     /// [`Plugin::answer`].
     fn answer<'a>(&'a self, request: &'a mut Request<'_>) -> Answering<'a>;
+    /// [`Plugin::cookie`].
+    fn cookie(&self) -> Option<&str>;
     /// [`Plugin::upstream_request`].
     fn upstream_request(&self, seen: &Seen<'_>, headers: &mut HeaderMap);
     /// [`Plugin::response`].
@@ -144,11 +161,17 @@ impl<P: Plugin> AnyPlugin for P {
     fn request_wait<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a> {
         Plugin::request_wait(self, request)
     }
-    fn answers(&self) -> bool {
+    fn challenge<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a> {
+        Plugin::challenge(self, request)
+    }
+    fn answers(&self) -> Vec<(Method, String)> {
         Plugin::answers(self)
     }
     fn answer<'a>(&'a self, request: &'a mut Request<'_>) -> Answering<'a> {
         Plugin::answer(self, request)
+    }
+    fn cookie(&self) -> Option<&str> {
+        Plugin::cookie(self)
     }
     fn upstream_request(&self, seen: &Seen<'_>, headers: &mut HeaderMap) {
         Plugin::upstream_request(self, seen, headers);

@@ -73,7 +73,8 @@ pub struct Facts {
     pub unclaimed: bool,
     /// The policies in [`Mode::Shadow`](crate::Mode::Shadow) that would have refused, by name.
     pub would_deny: Vec<Arc<str>>,
-    /// Headers that every answer to this request gets, whoever makes it.
+    /// Headers that every answer to this request gets, whoever makes it. They replace an upstream's
+    /// of the same name; a cookie stands beside its cookies.
     pub answer_headers: Vec<(HeaderName, HeaderValue)>,
 }
 

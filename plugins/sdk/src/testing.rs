@@ -147,6 +147,36 @@ impl TestRequest {
             .await
     }
 
+    /// What the chain's ways tell a stranger beyond the 401.
+    pub async fn challenge(&mut self, chain: &Chain) -> Option<Box<Reply>> {
+        let (head, facts) = self.parts();
+        chain.challenge(&mut Request::new(head, facts, None)).await
+    }
+
+    /// What a plugin answers to the whole request.
+    pub async fn answer(&mut self, link: &Link) -> Box<Reply> {
+        let (head, facts) = self.parts();
+        link.answer(&mut Request::new(head, facts, None)).await
+    }
+
+    /// Lends the head to what judges heads.
+    pub fn with_head<T>(&self, judge: impl FnOnce(&Head<'_>) -> T) -> T {
+        judge(&self.seen().head)
+    }
+
+    fn parts(&mut self) -> (Head<'_>, &mut Facts) {
+        let head = Head {
+            method: &self.method,
+            host: "edge.test",
+            path: &self.path,
+            query: self.query.as_deref(),
+            headers: &self.headers,
+            client: self.client,
+            connection: &self.connection,
+        };
+        (head, &mut self.facts)
+    }
+
     /// Runs the hooks on the head that the upstream gets and returns that head.
     pub fn upstream(&self, chain: &Chain) -> HeaderMap {
         let mut headers = self.headers.clone();

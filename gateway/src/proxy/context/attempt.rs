@@ -93,6 +93,7 @@ impl Context {
             authority: &self.authority,
             tls: self.head.connection.tls,
             trace: &self.trace,
+            cookies: &self.plan.cookies,
             websocket: self.websocket,
             now: now.map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX)),
         })

@@ -53,6 +53,10 @@ impl Plugin for Probe {
             _ => Flow::Wait,
         }
     }
+    fn challenge<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a> {
+        Box::pin(async { Plugin::request(self, request) })
+    }
+
     fn request_wait<'a>(&'a self, _request: &'a mut Request<'_>) -> Later<'a> {
         Box::pin(async {
             self.note("wait");
@@ -222,19 +226,26 @@ fn once_somebody_is_known_no_other_way_is_asked() {
 #[test]
 fn a_plugin_that_answers_nothing_says_so() {
     let (chain, _) = chain(&[("a", Stage::Identify, Act::Pass)]);
-    let headers = http::HeaderMap::new();
-    let connection = crate::Connection::default();
-    let mut facts = crate::Facts::default();
-    let head = crate::Head {
-        method: &http::Method::GET,
-        host: "edge.test",
-        path: "/",
-        query: None,
-        headers: &headers,
-        client: std::net::IpAddr::from([192, 0, 2, 1]),
-        connection: &connection,
-    };
-    let mut request = crate::Request::new(head, &mut facts, None);
-    let reply = at_once(chain.links()[0].answer(&mut request));
+    let reply = at_once(TestRequest::new("GET", "/").answer(&chain.links()[0]));
     assert_eq!((reply.code(), reply.by), ("not_found", "probe"));
+}
+
+#[test]
+fn a_stranger_hears_the_first_way_that_has_more_to_say() {
+    let challenge = |acts: &[(&'static str, Stage, Act)], mode: Mode| {
+        let (chain, _) = chain(acts);
+        let mut links = chain.links().to_vec();
+        links[0].mode = mode;
+        at_once(TestRequest::new("GET", "/").challenge(&Chain::new(links)))
+    };
+    let heard = [
+        ("a", Stage::Identify, Act::Pass),
+        ("b", Stage::Identify, Act::Refuse),
+    ];
+    assert_eq!(challenge(&heard, Mode::Enforce).expect("b's").by, "probe");
+    assert!(challenge(&heard[..1], Mode::Enforce).is_none());
+    assert!(challenge(&heard[1..], Mode::Shadow).is_none());
+    assert!(challenge(&[("a", Stage::Authorize, Act::Refuse)], Mode::Enforce).is_none());
+    let broken = challenge(&[("a", Stage::Identify, Act::Panic)], Mode::Enforce);
+    assert_eq!(broken.expect("a 500").code(), "internal");
 }
