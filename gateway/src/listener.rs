@@ -32,7 +32,7 @@ use census::Census;
 use prepare::{bind, unbound};
 use tls::Certificate;
 
-pub use patience::{Patient, Turn};
+pub use patience::{Patient, Refused, Turn};
 pub use prepare::Prepared;
 pub use tls::CertificateError;
 pub(crate) use tls::certified;

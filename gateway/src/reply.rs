@@ -104,6 +104,11 @@ pub fn framing(fault: Fault) -> Reply {
             "method_not_allowed",
             "Method not allowed",
         ),
+        Fault::Version => (
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "framing",
+            "The version is not spoken",
+        ),
         Fault::TargetTooLong => (
             StatusCode::URI_TOO_LONG,
             "framing",

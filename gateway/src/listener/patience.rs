@@ -1,7 +1,7 @@
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,17 +17,31 @@ use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::framing::Fault;
+use crate::framing::chunks::Chunks;
+use crate::framing::raw::Reader;
 use crate::plan;
 
 /// What an HTTP/2 client must send first: the preface (24 bytes) and the head of its settings (9).
 /// From then on the transport's own idle timeout holds.
 const H2_PREFACE: usize = 24 + 9;
 
-/// A client's stream, with our patience for its heads.
+/// What the transport reads instead of a head that is refused: so the refusal goes the way of any
+/// other, with an answer in our words and a record. Whoever sees the request asks
+/// [`Turn::refused`] first.
+const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
+
+/// Of a refused head's first line, this much goes into the record.
+const FIRST_LINE: usize = 256;
+
+/// A client's stream, with our patience for its heads and our eye on their framing.
 ///
 /// The transport below bounds each *read* of a head, so that a client that sends a byte now and
 /// then stays for ever. Here the whole head has one deadline, from its first byte to its last, and
 /// so has the wait for that first byte. When one passes, the stream reads as ended.
+///
+/// An HTTP/1 head is handed on when it is whole and framed without a doubt. After one that is not,
+/// nothing more is read.
 pub struct Patient {
     stream: Stream,
     settings: Arc<ArcSwap<plan::Listener>>,
@@ -36,18 +50,37 @@ pub struct Patient {
     timed: u8,
     /// Unset while a request is served: a body and an answer have deadlines of their own.
     timer: Pin<Box<Sleep>>,
-    /// Bytes of the head that is being read.
-    head: usize,
+    /// Bytes of an HTTP/2 connection's opening.
+    opening: usize,
+    /// Of a head that is not whole yet, or was handed on in part.
+    held: Vec<u8>,
+    /// Of what is held, this much is the transport's to read.
+    whole: usize,
+    reader: Reader,
+    chunks: Option<Chunks>,
     h2: bool,
-    /// Counts heads that never became a request: late, cut or not understood. The transport
-    /// answers these itself, and there is no record of them.
+    /// Counts heads that never became a request: late or cut. There is no record of them.
     unserved: IntCounter,
 }
 
 /// Whose turn it is on a connection. Shared with the request, which says when it has begun and
 /// when it is over.
+#[derive(Debug, Default)]
+pub struct Turn {
+    whose: AtomicU8,
+    refused: OnceLock<Refused>,
+}
+
+/// What was refused on a connection, which takes nothing more.
 #[derive(Debug)]
-pub struct Turn(AtomicU8);
+pub struct Refused {
+    /// For what.
+    pub fault: Fault,
+    /// Of the head's first line the method, as it came: perhaps no method, perhaps nothing.
+    pub method: String,
+    /// And of its target what stands before the query, not longer than what records take.
+    pub path: String,
+}
 
 /// The client's: nothing of its next head is here yet.
 const AWAITED: u8 = 0;
@@ -59,12 +92,17 @@ const SERVED: u8 = 2;
 impl Turn {
     /// A request is served: its head is complete.
     pub fn begin(&self) {
-        self.0.store(SERVED, Ordering::Release);
+        self.whose.store(SERVED, Ordering::Release);
     }
 
     /// The answer is out: the next head may come.
     pub fn end(&self) {
-        self.0.store(AWAITED, Ordering::Release);
+        self.whose.store(AWAITED, Ordering::Release);
+    }
+
+    /// What was refused: the head that should have begun this request, or the chunks of its body.
+    pub fn refused(&self) -> Option<&Refused> {
+        self.refused.get()
     }
 }
 
@@ -80,10 +118,14 @@ impl Patient {
         Self {
             stream,
             settings,
-            turn: Arc::new(Turn(AtomicU8::new(AWAITED))),
+            turn: Arc::default(),
             timed: AWAITED,
             timer: Box::pin(tokio::time::sleep(first)),
-            head: 0,
+            opening: 0,
+            held: Vec::new(),
+            whole: 0,
+            reader: Reader::default(),
+            chunks: None,
             h2,
             unserved,
         }
@@ -99,30 +141,106 @@ impl Patient {
         self.timer.as_mut().reset(Instant::now() + time);
     }
 
-    /// Counts what came of a head, and tells whether there is patience left for it.
-    fn took(&mut self, bytes: usize) -> bool {
+    /// The first byte of a head is here: the clock runs for all of it.
+    fn began(&mut self) {
         if self.timed == AWAITED {
-            self.turn.0.store(HEAD, Ordering::Release);
-            self.head = 0;
+            self.turn.whose.store(HEAD, Ordering::Release);
+            self.opening = 0;
+            self.reader = Reader::default();
+            self.chunks = None;
             let time = self.settings.load().header_timeout;
             self.wait(HEAD, time);
         }
-        self.head += bytes;
-        if self.h2 {
-            if self.head >= H2_PREFACE {
-                self.turn.begin();
-            }
-            return true;
+    }
+
+    /// Takes what came of a head. What of `buffer` is behind `before` is the transport's, unless
+    /// the head is not whole yet or refused.
+    fn take(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        let max = self.settings.load().max_header;
+        let held = !self.held.is_empty();
+        if held {
+            self.held.extend_from_slice(&buffer.filled()[before..]);
+            buffer.set_filled(before);
         }
-        // Up to twice the bound a head gets its 431; what is longer yet is not worth an answer.
-        let most = self.settings.load().max_header.saturating_mul(2) + H2_PREFACE;
-        self.head <= most && self.timer.deadline() > Instant::now()
+        let came = if held {
+            &self.held[..]
+        } else {
+            &buffer.filled()[before..]
+        };
+        let fault = match self.reader.read(came, max) {
+            Ok(None) => {
+                if !held {
+                    self.held = came.to_vec();
+                    buffer.set_filled(before);
+                }
+                return;
+            }
+            Ok(Some(head)) => {
+                let mut chunks = head.chunked.then(Chunks::default);
+                let body = &came[head.length..];
+                let read = chunks.as_mut().map_or(Ok(()), |chunks| chunks.read(body));
+                self.chunks = chunks;
+                read.err()
+            }
+            Err(fault) => Some(fault),
+        };
+        if let Some(fault) = fault {
+            let refused = Refused::of(came, fault);
+            // The first is what is told; there is no second.
+            let _ = self.turn.refused.set(refused);
+            buffer.set_filled(before);
+            self.held = REFUSED.to_vec();
+        }
+        if !self.held.is_empty() {
+            self.whole = self.held.len();
+            self.hand_on(buffer);
+        }
+    }
+
+    /// Gives the transport what it may read of what is held.
+    fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) {
+        let from = self.held.len() - self.whole;
+        let size = self.whole.min(buffer.remaining());
+        buffer.put_slice(&self.held[from..from + size]);
+        self.whole -= size;
+        if self.whole == 0 {
+            self.held = Vec::new();
+        }
+    }
+
+    /// Reads a body that passes by.
+    fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(chunks) = &mut self.chunks else {
+            return Ok(());
+        };
+        chunks.read(bytes).map_err(|fault| {
+            let _ = self.turn.refused.set(Refused::of(b"", fault));
+            io::Error::new(io::ErrorKind::InvalidData, fault)
+        })
+    }
+}
+
+impl Refused {
+    fn of(head: &[u8], fault: Fault) -> Self {
+        let line = head.split(|byte| b"\r\n".contains(byte)).next();
+        let line = line.unwrap_or_default();
+        let line = String::from_utf8_lossy(&line[..line.len().min(FIRST_LINE)]);
+        let (method, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        let target = rest
+            .rsplit_once(" HTTP/")
+            .map_or(rest, |(target, _)| target);
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        Self {
+            fault,
+            method: method.to_owned(),
+            path: path.to_owned(),
+        }
     }
 }
 
 impl Drop for Patient {
     fn drop(&mut self) {
-        if self.turn.0.load(Ordering::Acquire) == HEAD {
+        if self.turn.whose.load(Ordering::Acquire) == HEAD {
             self.unserved.inc();
         }
     }
@@ -134,26 +252,52 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let turn = self.turn.0.load(Ordering::Acquire);
+        if self.whole > 0 {
+            self.hand_on(buffer);
+            return Poll::Ready(Ok(()));
+        }
+        if self.turn.refused().is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let turn = self.turn.whose.load(Ordering::Acquire);
         if turn == SERVED {
             self.timed = SERVED;
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
+            let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+            return match polled {
+                Poll::Ready(Ok(())) => Poll::Ready(self.pass(&buffer.filled()[before..])),
+                other => other,
+            };
         }
-        if self.timed == SERVED {
+        // Not `timed == SERVED`: nothing is read while an answer of our own goes out.
+        if turn == AWAITED && self.timed != AWAITED {
             let time = self.settings.load().idle_timeout;
             self.wait(AWAITED, time);
         }
-        let before = buffer.filled().len();
-        match Pin::new(&mut self.stream).poll_read(context, buffer) {
-            Poll::Pending if self.timer.as_mut().poll(context).is_ready() => Poll::Ready(Ok(())),
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                let bytes = buffer.filled().len() - before;
-                if !self.took(bytes) {
-                    buffer.set_filled(before);
+        loop {
+            match Pin::new(&mut self.stream).poll_read(context, buffer) {
+                Poll::Pending if self.timer.as_mut().poll(context).is_ready() => {
+                    return Poll::Ready(Ok(()));
                 }
-                Poll::Ready(Ok(()))
+                Poll::Ready(Ok(())) if buffer.filled().len() > before => {}
+                other => return other,
             }
-            other => other,
+            self.began();
+            if self.timer.deadline() <= Instant::now() {
+                buffer.set_filled(before);
+                return Poll::Ready(Ok(()));
+            }
+            if self.h2 {
+                self.opening += buffer.filled().len() - before;
+                if self.opening >= H2_PREFACE {
+                    self.turn.begin();
+                }
+                return Poll::Ready(Ok(()));
+            }
+            self.take(buffer, before);
+            if buffer.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }

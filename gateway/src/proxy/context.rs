@@ -140,6 +140,17 @@ impl Context {
         self.background = session.subrequest_ctx.is_some();
         self.head.connection.tls = listener.tls.is_some();
         self.websocket = head.headers.contains_key(http::header::UPGRADE);
+        if let Some(refused) = self.turn.as_ref().and_then(|turn| turn.refused()) {
+            self.head.method = refused.method.parse().unwrap_or_default();
+            self.head.path.clone_from(&refused.path);
+            self.authority.clear();
+        }
+    }
+
+    /// Why the listener refused the head that should have begun this request, or its body.
+    pub(super) fn refused_head(&self) -> Option<framing::Fault> {
+        let refused = self.turn.as_ref()?.refused()?;
+        Some(refused.fault)
     }
 
     /// Takes the route and the canonical form.

@@ -30,6 +30,9 @@ pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Conte
 fn judge(error: &Error, ctx: &Context) -> Option<Reply> {
     use ErrorType as E;
     let problem = Reply::problem;
+    if let Some(fault) = ctx.refused_head() {
+        return Some(reply::framing(fault));
+    }
     Some(match (error.esource(), error.etype()) {
         (_, E::HTTPStatus(413)) => reply::too_large(ctx.route().map_or(0, |route| route.max_body)),
         (_, E::HTTPStatus(408)) | (ErrorSource::Downstream, E::ReadTimedout) => reply::late(),

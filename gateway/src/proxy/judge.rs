@@ -41,11 +41,14 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context, max_head: 
 }
 
 fn frame(session: &mut Session, ctx: &mut Context, max_head: usize) -> Judged {
-    let raw = session.as_http1().map(|h1| h1.get_headers_raw_bytes());
-    framing::check(session.req_header(), raw.as_deref(), max_head).map_err(|fault| {
-        ctx.refuse_connection();
-        Box::new(reply::framing(fault))
-    })
+    // A head that was refused as it came stands for itself: what the session holds is not it.
+    let refused = ctx.refused_head().map_or(Ok(()), Err);
+    refused
+        .and_then(|()| framing::check(session.req_header(), max_head))
+        .map_err(|fault| {
+            ctx.refuse_connection();
+            Box::new(reply::framing(fault))
+        })
 }
 
 fn locate(session: &Session, ctx: &mut Context) -> Judged {

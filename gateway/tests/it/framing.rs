@@ -1,3 +1,5 @@
+mod corpus;
+
 use crate::stage::{OPEN, Stage};
 
 /// A request that hides behind another one's body would be seen at the origin.
@@ -126,20 +128,118 @@ async fn an_absolute_target_means_its_own_host() {
     assert_eq!(asked.headers["host"], "edge.test");
 }
 
-/// The transport refuses some heads itself; they leave no record, but they are counted.
+/// The transport would answer these by itself, and nobody would know.
 #[tokio::test]
-async fn a_head_that_is_no_head_is_counted() {
+async fn a_head_that_is_no_head_is_answered_and_written_down() {
     let stage = Stage::open(OPEN).await;
-    let answer = stage
-        .raw("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n")
+    for (head, status) in [
+        (
+            "GET /nul?token=secret HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+            400,
+        ),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405),
+        ("GET /two words HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        ("GET /future HTTP/1.9\r\nHost: a\r\n\r\n", 505),
+        ("nonsense\r\n\r\n", 400),
+    ] {
+        let mut wire = stage.connect().await;
+        wire.send(head).await;
+        let answer = wire.response().await;
+        assert_eq!(answer.status, status, "{head}");
+        let code = if status == 405 {
+            "method_not_allowed"
+        } else {
+            "framing"
+        };
+        assert_eq!(answer.code(), code, "{head}");
+        assert_eq!(answer.headers["connection"], "close");
+        assert_eq!(wire.rest().await, "");
+    }
+    assert!(stage.origin.is_unasked().await);
+    let metric = "gateway_connections_refused_total{listener=\"plain\",reason=\"head\"}";
+    assert_eq!(stage.metric(metric), 0.0, "they became requests");
+    let records = stage.records().await;
+    let told: Vec<_> = records
+        .iter()
+        .map(|record| {
+            format!(
+                "{} {} {}",
+                record["method"], record["path"], record["status"]
+            )
+        })
+        .collect();
+    for (record, line) in told.iter().zip([
+        r#""GET" "/nul" 400"#,
+        r#""CONNECT" "a:80" 405"#,
+        r#""GET" "/two words" 400"#,
+        r#""GET" "/future" 505"#,
+        r#""nonsense" "" 400"#,
+    ]) {
+        assert_eq!(record, line);
+    }
+    assert_eq!(told.len(), 5);
+}
+
+/// Nobody else's head either: the second one on a connection is looked at like the first.
+#[tokio::test]
+async fn a_later_head_is_judged_like_the_first() {
+    let stage = Stage::open(OPEN).await;
+    let mut wire = stage.connect().await;
+    for target in ["/", "/nowhere/%2f", "/"] {
+        wire.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"))
+            .await;
+        let status = if target == "/" { 200 } else { 400 };
+        assert_eq!(wire.response().await.status, status, "{target}");
+    }
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\nX: a\x01b\r\n\r\n")
         .await;
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    let unserved = "gateway_connections_refused_total{listener=\"plain\",reason=\"head\"}";
-    stage.metric_becomes(unserved, 1.0).await;
-    assert_eq!(stage.get("/", "").await.status, 200);
+    let answer = wire.response().await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "framing"));
+    assert_eq!(wire.rest().await, "");
+}
+
+/// A head may come byte by byte, and its body's chunks too.
+#[tokio::test]
+async fn a_request_that_comes_in_pieces_is_whole() {
+    let stage = Stage::open(OPEN).await;
+    let mut wire = stage.connect().await;
+    let request = "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   5;ext=\"x\"\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\n\r\n";
+    for byte in request.as_bytes().chunks(1) {
+        wire.send(byte).await;
+        tokio::task::yield_now().await;
+    }
+    let answer = wire.response().await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "hello!"));
+    let asked = stage.origin.asked().await;
     assert_eq!(
-        stage.metric(unserved),
-        1.0,
-        "a request that is served is not"
+        (asked.target.as_str(), &asked.body[..]),
+        ("/slow", &b"hello!"[..])
     );
+    // And the connection goes on.
+    wire.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(wire.response().await.status, 200);
+}
+
+/// When the body goes bad, its beginning is at the origin: it must not look whole there.
+#[tokio::test]
+async fn a_chunk_that_goes_bad_on_the_way_ends_the_request() {
+    for bad in ["5;a\nb\r\nhello\r\n0\r\n\r\n", "0x5\r\n", "5\r\nhelloX"] {
+        let seen = corpus::Seen::default();
+        let stage = Stage::before(seen.origin().await, "", OPEN).await;
+        let mut wire = stage.connect().await;
+        wire.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            .await;
+        seen.holds("abc").await;
+        wire.send(format!("{bad}{HIDDEN}")).await;
+        let answer = wire.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{bad:?} got {answer:?}");
+        assert!(answer.contains(r#""code":"framing""#), "{answer}");
+        seen.ended().await;
+        let text = seen.text();
+        assert!(
+            !text.contains("0\r\n\r\n") && !text.contains("hidden"),
+            "{text:?}"
+        );
+    }
 }

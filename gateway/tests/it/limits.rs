@@ -70,7 +70,7 @@ async fn a_head_that_is_too_long_is_refused() {
             "x".repeat(200_000)
         ))
         .await;
-    assert_eq!(endless, "", "what is far too long is not worth an answer");
+    assert!(endless.starts_with("HTTP/1.1 431"), "{endless}");
     assert!(stage.origin.is_unasked().await);
 }
 

@@ -35,6 +35,20 @@ async fn trap_01_a_connection_in_use_is_not() {
     }
 }
 
+/// A deadline for a head is over with that head: the wait for the next one has its own.
+#[tokio::test]
+async fn an_answer_of_our_own_gives_the_next_head_its_time() {
+    let listener = "idle_timeout: 10s, header_timeout: 1s";
+    let stage = Stage::before(Origin::start(Answer::echo).await, listener, OPEN).await;
+    let mut wire = stage.connect().await;
+    for _ in 0..2 {
+        // Refused before anything of a body, or of a next head, is looked for.
+        wire.send("GET /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(wire.response().await.status, 400);
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+    }
+}
+
 #[tokio::test]
 async fn trap_02_a_head_has_one_deadline_however_it_drips() {
     let stage = short().await;

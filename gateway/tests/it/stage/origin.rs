@@ -28,6 +28,8 @@ pub(crate) struct Asked {
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What came behind the body.
+    pub(crate) trailers: Option<HeaderMap>,
 }
 
 /// What it answers.
@@ -168,12 +170,13 @@ impl Drop for Origin {
 /// The whole request; `None` when it was cut.
 async fn read(request: http::Request<Incoming>) -> Option<Asked> {
     let (parts, mut incoming) = request.into_parts();
-    let mut body = Vec::new();
+    let (mut body, mut trailers) = (Vec::new(), None);
     while let Some(frame) =
         std::future::poll_fn(|context| Pin::new(&mut incoming).poll_frame(context)).await
     {
-        if let Ok(data) = frame.ok()?.into_data() {
-            body.extend_from_slice(&data);
+        match frame.ok()?.into_data() {
+            Ok(data) => body.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
     Some(Asked {
@@ -181,5 +184,6 @@ async fn read(request: http::Request<Incoming>) -> Option<Asked> {
         target: parts.uri.to_string(),
         headers: parts.headers,
         body: body.into(),
+        trailers,
     })
 }
