@@ -209,6 +209,7 @@ pub(crate) fn window(stream: u32, more: u32) -> Vec<u8> {
 }
 
 /// Plays all cases of a room, each on a connection of its own, and tells of every one that failed.
+#[expect(clippy::print_stdout, reason = "the tally is for people")]
 async fn play(room: &str, cases: Vec<Case>) {
     let origin = Origin::start(|_| Answer::ok("restated")).await;
     let stage = Stage::before(origin, "", OPEN).await;

@@ -4,7 +4,7 @@
 //!
 //! `cargo test -p gateway --test it corpus -- --nocapture` prints what became of each.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
@@ -322,6 +322,7 @@ fn kinds() -> Vec<(&'static str, Must, String)> {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the tally is for people")]
 async fn gateway_01_to_04_and_08_09_13_framing_corpus() {
     let (mut refused, mut normalised, mut wrong) = (0, 0, Vec::new());
     let kinds = kinds();
