@@ -82,6 +82,7 @@ pub struct Host {
     pub(crate) keys: Arc<identity::KeyRing>,
     pub(crate) clock: Clock,
     pub(crate) cursor_key: Key,
+    pub(crate) redis: Option<redis::Client>,
     pub(crate) metrics: Metrics,
 }
 
@@ -104,6 +105,12 @@ impl Host {
     /// The key that signs list cursors.
     pub fn cursor_key(&self) -> &Key {
         &self.cursor_key
+    }
+
+    /// The Redis of this deployment, where it has one. It may be away at any time, and what it holds
+    /// be gone: nothing may be lost by that.
+    pub fn redis(&self) -> Option<&redis::Client> {
+        self.redis.as_ref()
     }
 
     /// What this process counts.

@@ -69,6 +69,7 @@ pub(crate) async fn assemble(
             keys: config.keys.clone(),
             clock: clock.clone(),
             cursor_key: config.cursor_key.clone(),
+            redis: config.redis.clone(),
             metrics: metrics.clone(),
         };
         let parts = match (settled.build)(host).await {

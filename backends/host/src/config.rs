@@ -4,6 +4,7 @@
 //! private_bind: "127.0.0.1:9441"                # /livez /readyz /metrics, for machines of ours
 //! identity_keys: "$file:secrets/identity.key"   # opens what the gateway seals
 //! cursor_key: "$file:secrets/cursor.key"        # signs list cursors
+//! redis: "$env:REDIS_URL"                       # optional; what is told other programs at once
 //! pool:                                         # optional, per database; these are the defaults
 //!   max_connections: 10
 //!   acquire_timeout: 2s
@@ -39,6 +40,7 @@ pub struct Config {
     pub(crate) private_bind: SocketAddr,
     pub(crate) keys: Arc<identity::KeyRing>,
     pub(crate) cursor_key: Key,
+    pub(crate) redis: Option<redis::Client>,
     pub(crate) pool: pg::Settings,
     pub(crate) apps: Vec<AppConfig>,
 }
@@ -91,6 +93,7 @@ impl Config {
         let private_bind = found.note(source.at::<written::Bind>(&["private_bind"]));
         let keys = found.note(source.at::<written::Keys>(&["identity_keys"]));
         let cursor_key = found.note(source.at::<Key>(&["cursor_key"]));
+        let redis = found.note(source.at::<written::Redis>(&["redis"]));
         let pool = found.note(source.at::<written::Pool>(&["pool"]));
         let named = found
             .note(source.at::<written::Names>(&["apps"]))
@@ -136,6 +139,7 @@ impl Config {
                 private_bind: private_bind.0,
                 keys: keys.0,
                 cursor_key,
+                redis: redis.map(|redis| redis.0),
                 pool: pool.unwrap_or_default().settings(),
                 apps,
             }),

@@ -18,4 +18,4 @@ pub mod testing;
 
 pub use consumer::{Consumer, Handled};
 pub use pool::{Settings, Url, UrlError, answers, lazy, outage, wait, within};
-pub use relay::{Bell, Delivery, Relay};
+pub use relay::{Bell, Delivery, Relay, ring};

@@ -13,7 +13,8 @@ use crate::schema::statement;
 /// What an app that publishes creates in a migration of its own, with its schema's name.
 pub const TABLE_SQL: &str = include_str!("outbox.sql");
 
-/// The channel on which a commit that published wakes the relays; the payload is the schema.
+/// The channel on which a commit rings the bells of a name, the payload: that of an outbox is its
+/// schema's.
 pub(crate) const CHANNEL: &str = "outbox";
 
 /// Publishes an event with the caller's transaction: it leaves when that commits, or never was.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use events::Envelope;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use sqlx::Transaction;
 use sqlx::postgres::{PgListener, PgPool, Postgres};
+use sqlx::{PgConnection, Transaction};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -241,14 +241,24 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Rings when somebody published into an outbox. One connection listens for all relays of it,
-/// beside the pool, so that it takes none from the requests.
+/// Rings the bells of a name with the caller's commit, in every process that has hung one.
+pub async fn ring(tx: &mut PgConnection, name: &'static str) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_notify($1, $2)")
+        .bind(CHANNEL)
+        .bind(name)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Rings when somebody published into an outbox, or rang a name of their own ([`ring`]). One
+/// connection listens for all who hear it, beside the pool, so that it takes none from the requests.
 #[derive(Clone)]
 pub struct Bell(watch::Receiver<()>);
 
 impl Bell {
-    /// Hangs a bell on an outbox and listens until told to stop.
-    pub fn hang(pool: &PgPool, schema: &'static str, stop: CancellationToken) -> Self {
+    /// Hangs a bell of a name, an outbox's schema for one, and listens until told to stop.
+    pub fn hang(pool: &PgPool, name: &'static str, stop: CancellationToken) -> Self {
         let (ring, bell) = watch::channel(());
         let options = pool.connect_options().as_ref().clone();
         tokio::spawn(async move {
@@ -258,7 +268,7 @@ impl Bell {
                         .max_connections(1)
                         .connect_lazy_with(options.clone());
                     // The relays poll while we cannot listen, and it is they who report an outage.
-                    let _: Result<(), sqlx::Error> = listen(&line, schema, &ring).await;
+                    let _: Result<(), sqlx::Error> = listen(&line, name, &ring).await;
                     tokio::time::sleep(POLL * 4).await;
                 }
             };
@@ -270,8 +280,9 @@ impl Bell {
         Self(bell)
     }
 
-    /// Comes back at the next ring.
-    async fn rung(&mut self) {
+    /// Comes back at the next ring. Some are lost on the way, so who waits for one looks by itself
+    /// every so often.
+    pub async fn rung(&mut self) {
         if self.0.changed().await.is_err() {
             // Nobody listens any more: the process is stopping, and polling is all there is.
             std::future::pending::<()>().await;
@@ -279,10 +290,10 @@ impl Bell {
     }
 }
 
-/// Rings for each commit into the outbox until the line is lost.
+/// Rings for each commit that rang the name, until the line is lost.
 async fn listen(
     line: &PgPool,
-    schema: &'static str,
+    name: &'static str,
     ring: &watch::Sender<()>,
 ) -> Result<(), sqlx::Error> {
     let mut line = PgListener::connect_with(line).await?;
@@ -292,7 +303,7 @@ async fn listen(
     // `None` is a line that was lost and mended: rings may have been missed.
     loop {
         let heard = line.try_recv().await?;
-        if heard.is_none_or(|notice| notice.payload() == schema) {
+        if heard.is_none_or(|notice| notice.payload() == name) {
             ring.send_replace(());
         }
     }

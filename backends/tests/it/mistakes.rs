@@ -13,6 +13,7 @@ async fn every_mistake_is_told_with_its_place_and_a_hint() {
         r#"private_bind: "localhost:9441"
 identity_keys: "$file:short.key"
 cursor_key: "1b2b3b4b"
+redis: "$file:short.key"
 privat: true
 pool: { max_connections: 2 }
 apps:
@@ -34,20 +35,23 @@ apps:
         error: a secret stands in the file itself
           --> backend.yaml:3:13
               hint: write "$file:PATH" or "$env:NAME" and keep it there
+        error: not an address of Redis
+          --> backend.yaml:4:8
+              hint: expected redis://:password@host:port
         error: unknown key `privat`
-          --> backend.yaml:4:1
-              hint: expected one of: private_bind, identity_keys, cursor_key, pool, apps
+          --> backend.yaml:5:1
+              hint: expected one of: private_bind, identity_keys, cursor_key, redis, pool, apps
         error: max_connections is out of range
-          --> backend.yaml:5:26
+          --> backend.yaml:6:26
               hint: expected 8 to 1000
         error: unknown app `user`
-          --> backend.yaml:7:3
+          --> backend.yaml:8:3
               hint: did you mean `users`?
         error: unknown key `bnd`
-          --> backend.yaml:9:5
+          --> backend.yaml:10:5
               hint: did you mean `bind`?
         error: the environment variable NO_SUCH_VARIABLE, which holds the secret, is not set
-          --> backend.yaml:12:15
+          --> backend.yaml:13:15
               hint: set it, or write "$file:PATH"
     "#]];
     for verb in [&["check"][..], &["run"], &["migrate"], &["doctor"]] {

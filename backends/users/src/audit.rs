@@ -16,6 +16,8 @@ pub(crate) enum Act {
     SignInRefused,
     /// Somebody ended their session.
     SignedOut,
+    /// Somebody ended all of their sessions.
+    SignedOutEverywhere,
     /// A spent refresh token came back: two parties hold the family, so it was ended.
     TokenReused,
     /// `backend demo` made or changed an account.
@@ -29,6 +31,7 @@ impl Act {
             Self::SignedIn => "session.begun",
             Self::SignInRefused => "session.refused",
             Self::SignedOut => "session.ended",
+            Self::SignedOutEverywhere => "session.all_ended",
             Self::TokenReused => "session.token_reused",
             Self::DemoArranged => "user.demo_arranged",
         }

@@ -13,6 +13,7 @@ use crate::{
     audit::{self, Act},
     email::Email,
     password::{Hasher, Password},
+    revocation::{self, Revoked},
 };
 
 /// Sees to it that each person has a proven account with their password and their one role. What
@@ -49,6 +50,7 @@ async fn arrange_one(
 
     let password_hash = hasher.hash(password).await?;
     let mut tx = pool.begin().await?;
+    let known = account.is_some();
     let user_id = match account {
         Some(account) => {
             store::set_password(&mut tx, account.id, &password_hash).await?;
@@ -69,6 +71,10 @@ async fn arrange_one(
     store::revoke_all_but(&mut tx, user_id, &person.role).await?;
     store::grant(&mut tx, user_id, &person.role, now).await?;
     audit::record(&mut tx, now, Act::DemoArranged, user_id, None).await?;
+    if known {
+        // They may have held more than they do now.
+        revocation::revoke(&mut tx, &[Revoked::Subject(user_id)], now).await?;
+    }
     tx.commit().await?;
     Ok(user_id)
 }

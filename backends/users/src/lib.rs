@@ -1,7 +1,7 @@
 //! Registration, sign-in, tokens.
 //!
 //! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`] →
-//! [`session`] → [`me`]. Beneath them: [`email`], [`password`], [`code`] and [`key`] are what comes
+//! [`session`] → [`me`]; and [`revocation`] when what they hold is taken back. Beneath them: [`email`], [`password`], [`code`] and [`key`] are what comes
 //! in and what it is worth; [`token`] and [`jwks`] what others believe; [`account`] who there is;
 //! [`audit`] what happened. [`demo`] and [`sweep`] keep house.
 
@@ -16,6 +16,7 @@ mod login;
 mod me;
 mod password;
 mod register;
+mod revocation;
 mod session;
 mod sweep;
 mod token;
@@ -96,14 +97,19 @@ impl host::App for Users {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Parts> {
         let app = Arc::new(App::new(config, host)?);
+        let mut jobs = vec![sweeping(app.clone())];
+        jobs.extend(
+            host.redis()
+                .map(|redis| revocation::push::job(host.pool(), redis.clone())),
+        );
         Ok(Parts {
             routes: web::guarded(Self::NAME, routes().with_state(app.clone()), host),
             private: axum::Router::new()
                 .route("/.well-known/jwks.json", routing::get(jwks::jwks))
-                .with_state(app.clone()),
+                .with_state(app),
             consumers: Vec::new(),
             outbox: Some(SCHEMA),
-            jobs: vec![sweeping(app)],
+            jobs,
         })
     }
 
@@ -146,11 +152,14 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(login::login))
         .routes(routes!(session::refresh))
         .routes(routes!(session::logout))
+        .routes(routes!(session::logout_all))
         .routes(routes!(me::me))
         .layer(middleware::map_response(never_stored));
     OpenApiRouter::new()
         .routes(routes!(jwks::jwks))
         .merge(personal)
+        // Gateways alone ask for it, so it is in no document that clients read.
+        .route("/internal/v1/revocations", routing::get(revocation::feed))
 }
 
 /// Answers with tokens, flows and personal data in them are nobody's to keep, refusals included.

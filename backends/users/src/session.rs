@@ -1,10 +1,12 @@
-//! Staying signed in: `POST /v1/auth/refresh`, and `POST /v1/auth/logout`.
+//! Staying signed in: `POST /v1/auth/refresh`; and no longer: `POST /v1/auth/logout`, and
+//! `POST /v1/auth/logout-all` for every device at once.
 //!
 //! A session is a family of refresh tokens, of which one is alive. Spending it makes its successor.
 //! Two tabs, or a client whose answer was lost, spend the same token twice and mean no harm: within
 //! [`GRACE`] they get the same successor, since that is a keyed hash of the token they spent, not a
-//! new draw; and where one of them has gone on meanwhile, the token that is alive now. After that, a spent token is proof that two parties hold the family, and as nobody can
-//! tell which one is the thief it ends for both.
+//! new draw; and where one of them has gone on meanwhile, the token that is alive now. After that, a
+//! spent token is proof that two parties hold the family, and as nobody can tell which one is the
+//! thief it ends for both.
 
 mod refresh_token;
 mod store;
@@ -26,6 +28,7 @@ use crate::{
     App,
     account::{self, Account},
     audit::{self, Act},
+    revocation::{self, Revoked},
     token::{self, Subject},
 };
 use store::{End, TokenState};
@@ -161,12 +164,12 @@ async fn end_family(
     let (session_id, user_id) = (session.id, session.account_id);
     store::end(tx, session_id, user_id, End::TokenReuse, now).await?;
     audit::record(tx, now, Act::TokenReused, user_id, Some(session_id)).await?;
+    revocation::revoke(tx, &[Revoked::Session(session_id)], now).await?;
     tracing::warn!(%user_id, %session_id, "a spent refresh token came back");
     Ok(())
 }
 
-/// Ends the caller's session. Its refresh token is void at once, its access token within five
-/// minutes.
+/// Ends the caller's session. Its refresh token is void at once, its access tokens within a second.
 #[utoipa::path(
     post, path = "/v1/auth/logout", operation_id = "logout", tag = "auth",
     responses(
@@ -185,6 +188,33 @@ pub(crate) async fn logout(
     // A second logout finds the session ended: nothing happens, so nothing is recorded.
     if store::end(&mut tx, session_id, user_id, End::Logout, now).await? {
         audit::record(&mut tx, now, Act::SignedOut, user_id, Some(session_id)).await?;
+        revocation::revoke(&mut tx, &[Revoked::Session(session_id)], now).await?;
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends every session of the caller, this one too: what somebody does who has lost a device. Keys
+/// for programs are no sessions, and stay.
+#[utoipa::path(
+    post, path = "/v1/auth/logout-all", operation_id = "logout_all", tag = "auth",
+    responses(
+        (status = 204, description = "The sessions have ended"),
+        (status = 401, description = "Nobody is signed in (`unauthenticated`)"),
+    )
+)]
+pub(crate) async fn logout_all(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<StatusCode, SessionError> {
+    let user_id = caller.user_id;
+    let now = app.clock.now();
+    let mut tx = app.pool.begin().await?;
+    let ended = store::end_all(&mut tx, user_id, End::LogoutAll, now).await?;
+    if !ended.is_empty() {
+        audit::record(&mut tx, now, Act::SignedOutEverywhere, user_id, caller.sid).await?;
+        let ended: Vec<Revoked> = ended.into_iter().map(Revoked::Session).collect();
+        revocation::revoke(&mut tx, &ended, now).await?;
     }
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)

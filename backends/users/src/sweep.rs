@@ -1,5 +1,5 @@
 //! Throws away what has no meaning any more: wishes that nobody proved, mails long sent, tokens and
-//! sessions past their time, notes about strangers. Nothing depends on it, since every reader looks
+//! sessions past their time, notes about strangers, revocations of what is void by itself. Nothing depends on it, since every reader looks
 //! at the clock itself.
 
 mod store;
@@ -7,7 +7,7 @@ mod store;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::register::RENEWABLE;
+use crate::{register::RENEWABLE, revocation};
 
 /// How long sign-ins to no account are kept: long enough to look into a wave of them.
 const STRANGERS_KEPT: Duration = Duration::weeks(1);
@@ -22,6 +22,7 @@ pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx
     while store::strangers(pool, now - STRANGERS_KEPT, BATCH).await? == BATCH as u64 {}
     while store::refresh_tokens(pool, now, BATCH).await? == BATCH as u64 {}
     while store::sessions(pool, now, BATCH).await? == BATCH as u64 {}
+    while revocation::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     Ok(())
 }
 

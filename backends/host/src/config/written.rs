@@ -18,6 +18,7 @@ pub(super) struct Outline {
     private_bind: IgnoredAny,
     identity_keys: IgnoredAny,
     cursor_key: IgnoredAny,
+    redis: Option<IgnoredAny>,
     pool: Option<IgnoredAny>,
     apps: Names,
 }
@@ -110,6 +111,20 @@ impl<'de> Deserialize<'de> for Keys {
         identity::KeyRing::parse(secret.reveal())
             .map(|ring| Self(Arc::new(ring)))
             .map_err(|error| D::Error::custom(format!("the identity keys are not good: {error}")))
+    }
+}
+
+pub(super) struct Redis(pub(super) redis::Client);
+
+impl<'de> Deserialize<'de> for Redis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let secret = Secret::deserialize(deserializer)?;
+        // Its own words could show the password.
+        redis::Client::open(secret.reveal().trim())
+            .map(Self)
+            .map_err(|_| {
+                D::Error::custom("not an address of Redis; expected redis://:password@host:port")
+            })
     }
 }
 

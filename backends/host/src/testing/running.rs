@@ -46,6 +46,15 @@ impl<A: App> Running<A> {
     ///
     /// Like [`Running::start`].
     pub async fn start_at(settings: A::Config, clock: Clock) -> Self {
+        Self::start_with(settings, clock, None).await
+    }
+
+    /// Starts the app with a clock that the test holds, and a Redis where it is given one's address.
+    ///
+    /// # Panics
+    ///
+    /// Like [`Running::start`].
+    pub async fn start_with(settings: A::Config, clock: Clock, redis: Option<&str>) -> Self {
         let database = pg::testing::database(A::migrations()).await;
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let keys = Arc::new(KeyRing::parse(&"0a".repeat(32)).expect("a key"));
@@ -57,6 +66,7 @@ impl<A: App> Running<A> {
             private_bind: any,
             keys: keys.clone(),
             cursor_key: Key::new([7; 32]),
+            redis: redis.map(|url| redis::Client::open(url).expect("an address of Redis")),
             pool: pg::Settings::default(),
             apps: vec![AppConfig {
                 entry: Entry::of::<A>(),

@@ -26,6 +26,7 @@ pub(super) struct TokenState {
 #[derive(Clone, Copy)]
 pub(super) enum End {
     Logout,
+    LogoutAll,
     TokenReuse,
 }
 
@@ -33,6 +34,7 @@ impl End {
     fn reason(self) -> &'static str {
         match self {
             Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
             Self::TokenReuse => "token_reuse",
         }
     }
@@ -169,4 +171,38 @@ pub(super) async fn end(
     .execute(tx)
     .await?;
     Ok(true)
+}
+
+/// Ends every session of this account together with its tokens, and names those that it ended.
+pub(super) async fn end_all(
+    tx: &mut PgConnection,
+    account_id: Uuid,
+    end: End,
+    now: OffsetDateTime,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    // Locked in the order of their ids, as everybody would who ends more than one.
+    let ended = sqlx::query_scalar!(
+        r#"
+        with going as (
+            select id from users.session
+            where account_id = $1 and ended_at is null
+            order by id for update
+        )
+        update users.session s set ended_at = $2, end_reason = $3
+        from going where s.id = going.id
+        returning s.id
+        "#,
+        account_id,
+        now,
+        end.reason(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query!(
+        r#"delete from users.refresh_token where session_id = any($1)"#,
+        &ended
+    )
+    .execute(tx)
+    .await?;
+    Ok(ended)
 }

@@ -6,6 +6,7 @@ mod jwks;
 mod login;
 mod openapi;
 mod register;
+mod revocation;
 mod secrecy;
 mod session;
 mod stage;

@@ -66,6 +66,12 @@ impl Stage {
         Self::start_with(|_| {}).await
     }
 
+    /// With a Redis, and a clock that stands.
+    pub(crate) async fn start_with_redis(url: &str) -> Self {
+        let begun = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
+        Self(Running::start_with(config(), Clock::stopped(begun), Some(url)).await)
+    }
+
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config();
         change(&mut config);
@@ -113,6 +119,19 @@ impl Stage {
                 .header(identity::HEADER, &self.0.seal(Some(who.clone()))),
         )
         .await
+    }
+
+    /// Asks for revocations as a gateway does.
+    pub(crate) async fn ask_as_gateway(&self, query: &str) -> Answer {
+        let path = format!("/internal/v1/revocations{query}");
+        send(self.0.call_by_gateway("revocation", "GET", &path)).await
+    }
+
+    /// A page of revocations.
+    pub(crate) async fn feed(&self, query: &str) -> Value {
+        let answer = self.ask_as_gateway(query).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
     }
 
     pub(crate) async fn get_private(&self, path: &str) -> Answer {
