@@ -24,7 +24,7 @@ pub use chain::{Chain, Link, Mode};
 pub use env::{
     Clock, Env, Fetch, FetchError, Fetched, Lent, Meter, Sent, SystemClock, Tasks, Upstreams,
 };
-pub use identity::Principal;
+pub use identity::{Network, Principal};
 pub use json::parse_json;
 pub use kind::{BuildError, Kind, Registry};
 pub use one_or_many::OneOrMany;
