@@ -14,8 +14,6 @@ use crate::env;
 use crate::plan::Plan;
 use crate::proxy::Shared;
 
-/// What the route of such a statement begins with. No route of a table can be named so.
-pub const ROUTE_PREFIX: &str = "gateway:";
 /// An answer is here within this time, or there is none.
 const WITHIN: Duration = Duration::from_secs(2);
 
@@ -95,7 +93,7 @@ fn seal(plan: &Plan, upstream: &str, asker: &str) -> HeaderValue {
     let statement = Statement {
         who: None,
         aud: upstream.to_owned(),
-        route: format!("{ROUTE_PREFIX}{asker}"),
+        route: format!("{}{asker}", identity::GATEWAY_ROUTE),
         request_id: Uuid::now_v7().simple().to_string(),
         iat: now,
         exp: now + plan.identity.ttl_s.min(identity::MAX_TTL_S),

@@ -1,15 +1,18 @@
 //! The one pure decision: what becomes of a request. Run by the edge and by every verb.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod asker;
+
 use std::sync::Arc;
 
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use plugin_sdk::{Chain, Connection, Facts, Head, Link, Params, Principal, Reply, Request, Stage};
+use plugin_sdk::{Chain, Connection, Facts, Head, Link, Params, Reply, Request, Stage};
 
 use crate::path::{self, PathError};
 use crate::plan::{Plan, Route};
 use crate::router::Miss;
+
+pub use asker::Asker;
 
 /// What a request that is only thought of comes by.
 static NO_CONNECTION: Connection = Connection {
@@ -130,8 +133,8 @@ pub enum Decision {
     Forward(Located),
 }
 
-/// Decides on a request of a caller who is already known, or of nobody.
-pub fn decide(plan: &Plan, head: &RawHead<'_>, caller: Option<Arc<Principal>>) -> Decision {
+/// Decides on a request of an asker who is already known, or nobody.
+pub fn decide(plan: &Plan, head: &RawHead<'_>, asker: &Asker) -> Decision {
     let located = match locate(plan, head) {
         Ok(located) => located,
         Err(refusal) => return Decision::NoRoute(refusal),
@@ -139,28 +142,18 @@ pub fn decide(plan: &Plan, head: &RawHead<'_>, caller: Option<Arc<Principal>>) -
     if located.preflight {
         return Decision::Preflight(located);
     }
-    match judge(&located, head, caller) {
+    match judge(&located, head, asker) {
         Some(reply) => Decision::Refused(located, reply),
         None => Decision::Forward(located),
     }
 }
 
-fn judge(
-    located: &Located,
-    head: &RawHead<'_>,
-    caller: Option<Arc<Principal>>,
-) -> Option<Box<Reply>> {
-    let facts = Facts {
-        route: located.route.id.clone(),
-        params: located.params.clone(),
-        // Whoever proves nothing on a public route stays nobody there.
-        principal: caller.filter(|_| located.route.authenticated),
-        ..Facts::default()
-    };
+fn judge(located: &Located, head: &RawHead<'_>, asker: &Asker) -> Option<Box<Reply>> {
+    let facts = located.facts(asker);
     admit(&located.route, &facts).or_else(|| {
         let links = located.route.chain.links().iter();
         let mut rules = links.filter(|link| link.plugin.stage() == Stage::Authorize);
-        rules.find_map(|rule| authorize(rule, located, head, facts.clone()))
+        rules.find_map(|rule| authorize(rule, located, head, asker, facts.clone()))
     })
 }
 
@@ -169,10 +162,11 @@ pub(crate) fn authorize(
     rule: &Link,
     located: &Located,
     head: &RawHead<'_>,
+    asker: &Asker,
     mut facts: Facts,
 ) -> Option<Box<Reply>> {
     let chain = Chain::new(vec![rule.clone()]);
-    let mut request = Request::new(located.head(head), &mut facts, None);
+    let mut request = Request::new(located.head(head, asker), &mut facts, None);
     // A rule that would have to ask somebody else can't be judged here; it says nothing.
     chain
         .request(&mut request, |_| true)
@@ -181,15 +175,29 @@ pub(crate) fn authorize(
 }
 
 impl Located {
-    /// The head as plugins see it, from nowhere in particular.
-    fn head<'a>(&'a self, raw: &RawHead<'a>) -> Head<'a> {
+    /// What is known once the asker has proven who they are, as far as the route asks for it.
+    pub(crate) fn facts(&self, asker: &Asker) -> Facts {
+        let mut facts = Facts {
+            route: self.route.id.clone(),
+            params: self.params.clone(),
+            ..Facts::default()
+        };
+        // Whoever proves nothing on a public route stays nobody there.
+        if self.route.authenticated {
+            asker.known(&mut facts);
+        }
+        facts
+    }
+
+    /// The head as plugins see it.
+    fn head<'a>(&'a self, raw: &RawHead<'a>, asker: &Asker) -> Head<'a> {
         Head {
             method: raw.method,
             host: &self.host,
             path: &self.path,
             query: raw.query,
             headers: raw.headers,
-            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            client: asker.client,
             connection: &NO_CONNECTION,
         }
     }

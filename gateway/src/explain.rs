@@ -2,15 +2,16 @@
 
 mod report;
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use anyhow::{Context, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use plugin_sdk::{Facts, Link, Mode, Principal, Stage};
+use plugin_sdk::{Clock, Link, Mode, Stage, SystemClock};
 
-use crate::decide::{self, Decision, Located, RawHead};
+use crate::decide::{self, Asker, Decision, Located, RawHead};
 use crate::plan::Plan;
 use crate::router::{Match, Segment};
+use crate::table::Caller;
 
 pub use report::{Explanation, RunnerUp, Step, Way};
 
@@ -23,8 +24,10 @@ pub struct Question {
     pub url: String,
     /// Headers, `name: value` each.
     pub headers: Vec<String>,
-    /// The roles of who is calling; `None` for nobody.
-    pub roles: Option<Vec<String>>,
+    /// Who is calling; `None` for nobody.
+    pub caller: Option<Caller>,
+    /// The address that it comes from.
+    pub from: Option<IpAddr>,
 }
 
 /// Explains what a plan makes of a request.
@@ -43,14 +46,9 @@ pub fn explain(plan: &Plan, question: &Question) -> anyhow::Result<Explanation> 
         query,
         headers: &headers,
     };
-    let caller = question.roles.clone().map(|roles| {
-        Arc::new(Principal {
-            sub: "somebody".into(),
-            roles,
-            ..Principal::default()
-        })
-    });
-    let decision = decide::decide(plan, &head, caller.clone());
+    let now = SystemClock::default().unix();
+    let asker = Asker::new(question.from, question.caller.as_ref(), now);
+    let decision = decide::decide(plan, &head, &asker);
     let winner = decision.located();
     let runners_up = runners_up(plan, path, &method, winner);
     Ok(Explanation {
@@ -59,7 +57,7 @@ pub fn explain(plan: &Plan, question: &Question) -> anyhow::Result<Explanation> 
         host: winner.map(|located| located.host.clone()),
         path: winner.map(|located| located.path.clone()),
         verdict: verdict(&decision),
-        way: winner.map(|located| way(plan, located, &head, caller, runners_up.len())),
+        way: winner.map(|located| way(plan, located, &head, &asker, runners_up.len())),
         runners_up,
     })
 }
@@ -178,16 +176,11 @@ fn way(
     plan: &Plan,
     located: &Located,
     head: &RawHead<'_>,
-    caller: Option<Arc<Principal>>,
+    asker: &Asker,
     runners_up: usize,
 ) -> Way {
     let route = &located.route;
-    let facts = Facts {
-        route: route.id.clone(),
-        params: located.params.clone(),
-        principal: caller.filter(|_| route.authenticated),
-        ..Facts::default()
-    };
+    let facts = located.facts(asker);
     let shadow = |link: &Link| match link.mode {
         Mode::Enforce => "",
         Mode::Shadow => " (shadow: refuses nothing)",
@@ -203,10 +196,14 @@ fn way(
             Stage::Edge | Stage::Observe => "runs".into(),
             Stage::Identify if facts.principal.is_some() => "taken as proven".into(),
             Stage::Identify => "nothing to prove".into(),
-            Stage::Authorize => match decide::authorize(link, located, head, facts.clone()) {
-                Some(reply) => format!("refuses with {} {}", reply.status.as_u16(), reply.code()),
-                None => "lets through".into(),
-            },
+            Stage::Authorize => {
+                match decide::authorize(link, located, head, asker, facts.clone()) {
+                    Some(reply) => {
+                        format!("refuses with {} {}", reply.status.as_u16(), reply.code())
+                    }
+                    None => "lets through".into(),
+                }
+            }
             Stage::Limit => "counts, not asked here".into(),
             Stage::Shape => "runs on the request itself".into(),
         } + shadow(link),

@@ -1,6 +1,7 @@
 //! The gateway: `run` serves, the other verbs answer questions about a route table.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use gateway::explain::{self, Question};
 use gateway::plan::{self, Refused};
 use gateway::reload::{self, Watch};
 use gateway::run::{DRAIN, Edge};
+use gateway::table::Caller;
 use gateway::{check, env, schema};
+use plugin_sdk::Period;
 use plugins::BUILTIN;
 use tracing_subscriber::EnvFilter;
 
@@ -59,9 +62,8 @@ enum Verb {
         /// A header, as `name: value`; may come more than once
         #[arg(short = 'H', long = "header", value_name = "NAME:VALUE")]
         headers: Vec<String>,
-        /// Who is calling: roles with commas between, or `anonymous`
-        #[arg(long = "as", value_name = "ROLES", default_value = "anonymous")]
-        caller: String,
+        #[command(flatten)]
+        asker: Asker,
         /// As JSON, for programs
         #[arg(long)]
         json: bool,
@@ -75,6 +77,48 @@ struct Table {
     /// The route table
     #[arg(long, value_name = "FILE", default_value = "routes.yaml")]
     config: PathBuf,
+}
+
+/// Who asks, and from where.
+#[derive(clap::Args)]
+struct Asker {
+    /// Who is calling: roles with commas between, or `anonymous`
+    #[arg(long = "as", value_name = "ROLES", default_value = "anonymous")]
+    roles: String,
+    /// The caller's subject
+    #[arg(long, value_name = "ID")]
+    sub: Option<String>,
+    /// A scope that the caller was granted; may come more than once
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// How long ago the caller used a second factor, as `2m`
+    #[arg(long, value_name = "AGO")]
+    second_factor: Option<Period>,
+    /// What else the issuer says, as `tenant=acme`; may come more than once
+    #[arg(long = "claim", value_name = "NAME=TEXT")]
+    claims: Vec<String>,
+    /// The address that it comes from
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<IpAddr>,
+}
+
+impl Asker {
+    fn caller(self) -> anyhow::Result<Option<Caller>> {
+        let claims = self.claims.iter().map(|claim| {
+            let (name, text) = claim
+                .split_once('=')
+                .with_context(|| format!("write the claim `{claim}` as `name=text`"))?;
+            Ok((name.to_owned(), text.into()))
+        });
+        let caller = Caller {
+            sub: self.sub,
+            roles: self.roles.split(',').map(String::from).collect(),
+            scopes: self.scopes,
+            second_factor: self.second_factor,
+            claims: claims.collect::<anyhow::Result<_>>()?,
+        };
+        Ok((self.roles != "anonymous").then_some(caller))
+    }
 }
 
 fn main() -> ExitCode {
@@ -112,20 +156,19 @@ fn answer(verb: Verb) -> anyhow::Result<ExitCode> {
             method,
             url,
             headers,
-            caller,
+            asker,
             json,
         } => {
             let loaded = match plan::load(&table.config, BUILTIN, &env::inert(&table.config)) {
                 Ok(loaded) => loaded,
                 Err(refused) => return refuse(&refused),
             };
-            let roles =
-                (caller != "anonymous").then(|| caller.split(',').map(String::from).collect());
             let question = Question {
                 method,
                 url,
                 headers,
-                roles,
+                from: asker.from,
+                caller: asker.caller()?,
             };
             let explanation = explain::explain(&loaded.plan, &question)?;
             match json {

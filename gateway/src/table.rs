@@ -8,6 +8,7 @@ pub(crate) mod read;
 pub(crate) mod retries;
 pub(crate) mod size;
 pub(crate) mod suggest;
+pub(crate) mod validation;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use plugin_sdk::{OneOrMany, Reference};
 pub use retries::{Fault, Retries, RetryOn};
 pub use size::Size;
+pub use validation::{Judgement, Validation};
 
 /// What stands for every route that says nothing else.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -210,7 +212,7 @@ pub struct Route {
     pub limits: Vec<String>,
     /// The operation of an OpenAPI document that requests must fit: `openapi.json#createTransfer`.
     #[serde(default)]
-    pub validate: Option<String>,
+    pub validate: Option<Validation>,
     /// How its answers are kept, by name. Only on public routes.
     #[serde(default)]
     pub cache: Option<String>,
@@ -259,6 +261,9 @@ pub struct Case {
     /// Who is calling. Default: nobody.
     #[serde(default, rename = "as")]
     pub caller: Option<Caller>,
+    /// The address that it comes from. Default: `0.0.0.0`, which no block but all of them holds.
+    #[serde(default)]
+    pub from: Option<std::net::IpAddr>,
     /// What must become of it.
     pub expect: Expect,
 }
@@ -273,6 +278,10 @@ pub struct Caller {
     pub roles: Vec<String>,
     /// The scopes granted.
     pub scopes: Vec<String>,
+    /// How long ago a second factor was used. Default: never.
+    pub second_factor: Option<Period>,
+    /// What else the issuer says of the caller.
+    pub claims: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What must become of a request: it reaches a route, or it is refused with a status.

@@ -6,9 +6,8 @@
 //!   operation: createTransfer # its operationId
 //! ```
 //!
-//! Judged are the parameters in path, query and headers, and a JSON body of at most 64 KiB. What
-//! the document does not name is refused in the query and let through in headers; cookies are not
-//! judged. A parameter with a default may be left out, whatever `required` says. A pattern that
+//! Judged are the parameters in path, query, headers and cookies, and a JSON body of at most 64 KiB.
+//! What the document does not name is refused in the query and let through in headers and cookies. A parameter with a default may be left out, whatever `required` says. A pattern that
 //! could take more than linear time, and a reference that leads out of the document, are refused
 //! when the table is loaded.
 //!

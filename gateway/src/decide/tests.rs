@@ -3,7 +3,7 @@ use std::sync::OnceLock;
 use super::*;
 use crate::check::tests::GOOD;
 use crate::testing::Folder;
-use crate::{env, plan};
+use crate::{env, plan, table};
 
 /// The small table, with a route that takes OPTIONS itself.
 fn plan() -> &'static Plan {
@@ -139,22 +139,18 @@ fn a_public_route_knows_nobody() {
         query: None,
         headers: &headers,
     };
-    let who = |roles: &[&str]| {
-        let roles = roles.iter().map(ToString::to_string).collect();
-        Some(Arc::new(Principal {
-            sub: "u1".into(),
-            roles,
-            ..Principal::default()
-        }))
+    let who = |roles: &[&str]| table::Caller {
+        roles: roles.iter().map(ToString::to_string).collect(),
+        ..table::Caller::default()
     };
     for (path, caller, status) in [
         ("/v1/rates", None, None),
-        ("/v1/rates", who(&["user"]), None),
+        ("/v1/rates", Some(who(&["user"])), None),
         ("/v1/me/name", None, Some(401)),
-        ("/v1/me/name", who(&["guest"]), Some(403)),
-        ("/v1/me/name", who(&["guest", "user"]), None),
+        ("/v1/me/name", Some(who(&["guest"])), Some(403)),
+        ("/v1/me/name", Some(who(&["guest", "user"])), None),
     ] {
-        let decision = decide(plan(), &head(path), caller.clone());
+        let decision = decide(plan(), &head(path), &Asker::new(None, caller.as_ref(), 0));
         assert_eq!(decision.status(), status, "{path} {caller:?}");
     }
 }

@@ -21,7 +21,11 @@ fn explained(method: &str, url: &str, roles: Option<&str>, expected: Expect) {
         method: method.into(),
         url: url.into(),
         headers: vec![],
-        roles: roles.map(|roles| roles.split(',').map(String::from).collect()),
+        caller: roles.map(|roles| Caller {
+            roles: roles.split(',').map(String::from).collect(),
+            ..Caller::default()
+        }),
+        from: None,
     };
     let explanation = explain(&loaded.plan, &question).expect("an explanation");
     expected.assert_eq(&explanation.to_string());
@@ -148,7 +152,8 @@ fn the_json_says_the_same() {
         method: "GET".into(),
         url: "https://edge/v1/rates?day=1".into(),
         headers: vec!["accept: application/json".into()],
-        roles: None,
+        caller: None,
+        from: None,
     };
     let json =
         serde_json::to_value(explain(&plan, &question).expect("an explanation")).expect("JSON");

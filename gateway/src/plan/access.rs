@@ -3,8 +3,10 @@ use plugin_sdk::{Link, Mode};
 use super::plugins;
 use super::routes::Names;
 use super::source::Source;
+use crate::router::Pattern;
 use crate::table;
 use crate::table::read::Part;
+use crate::table::suggest;
 
 /// Who may use a route, and how often.
 pub(super) struct Access {
@@ -111,13 +113,14 @@ fn allow(
     written: &table::Route,
     public: bool,
 ) -> Option<Link> {
-    written.allow.as_ref()?;
-    if public {
+    let demands = written.allow.as_ref()?;
+    judge_owners(source, part, written, demands);
+    if public && !asks_only_for_a_place(demands) {
         let message = "lets in certain callers and asks nobody who they are";
         let finding = part.error("allow.public", &["allow"], message);
         source
             .findings
-            .push(finding.hint("write `auth:` and a way to prove it"));
+            .push(finding.hint("write `auth:` and a way to prove it; only `ips` needs nobody"));
     }
     let inner = Part {
         path: part.at(&["allow"]),
@@ -125,6 +128,55 @@ fn allow(
         ..part.clone()
     };
     plugins::of_kind(source, "acl", "allow", &inner, inner.json())
+}
+
+/// Whether all that is asked is where a request comes from.
+fn asks_only_for_a_place(demands: &serde_json::Value) -> bool {
+    let keys = demands.as_object().into_iter().flatten();
+    keys.filter(|(key, _)| *key != "mode")
+        .all(|(key, value)| match key.as_str() {
+            "any" => value
+                .as_array()
+                .is_some_and(|choices| choices.iter().all(asks_only_for_a_place)),
+            key => key == "ips",
+        })
+}
+
+/// An owner is a parameter of the path. One that the path has not would be nobody's, and the route
+/// closed to all.
+fn judge_owners(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    demands: &serde_json::Value,
+) {
+    let path = written
+        .matches
+        .as_ref()
+        .map(|matches| matches.path.as_str());
+    let Some(Ok(pattern)) = path.map(Pattern::parse) else {
+        return;
+    };
+    let choices = demands["any"].as_array().into_iter().flatten().enumerate();
+    let choices = choices.map(|(index, choice)| (Some(index.to_string()), choice));
+    for (index, demand) in std::iter::once((None, demands)).chain(choices) {
+        let Some(owner) = demand["owner"].as_str() else {
+            continue;
+        };
+        if pattern.params().any(|param| **param == *owner) {
+            continue;
+        }
+        let at = match &index {
+            None => vec!["allow", "owner"],
+            Some(index) => vec!["allow", "any", index, "owner"],
+        };
+        let message = format!("belongs to `{owner}`, which its path {pattern} has not");
+        let finding = part.error("allow.owner", &at, message);
+        let names = pattern.params().map(|param| &**param);
+        source
+            .findings
+            .push(finding.hint(suggest::hint(owner, names)));
+    }
 }
 
 fn limits(

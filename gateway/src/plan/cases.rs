@@ -1,13 +1,9 @@
-use std::sync::Arc;
-
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use plugin_sdk::Principal;
-
 use super::Plan;
 use super::source::Source;
-use crate::decide::{self, Decision, RawHead};
+use crate::decide::{self, Asker, Decision, RawHead};
+use crate::table::Case;
 use crate::table::read::Part;
-use crate::table::{Caller, Case};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 const HOST: &str = "edge.test";
 
@@ -23,7 +19,8 @@ pub(super) fn run(source: &mut Source<'_>, plan: Option<&Plan>) {
         let Some(case) = part.read::<Case>(&mut source.findings) else {
             continue;
         };
-        if let Some(finding) = plan.and_then(|plan| judge(plan, &part, &case)) {
+        let now = source.env.clock.unix();
+        if let Some(finding) = plan.and_then(|plan| judge(plan, &part, &case, now)) {
             source.findings.push(finding);
         }
     }
@@ -46,7 +43,7 @@ fn part<'a>(source: &Source<'a>, index: usize) -> Part<'a> {
     }
 }
 
-fn judge(plan: &Plan, part: &Part<'_>, case: &Case) -> Option<crate::finding::Finding> {
+fn judge(plan: &Plan, part: &Part<'_>, case: &Case, now: i64) -> Option<crate::finding::Finding> {
     let Some((method, target)) = case.request.split_once(' ') else {
         let finding = part.error("request", &["request"], "asks nothing");
         return Some(finding.hint("write `request: GET /v1/me`"));
@@ -82,7 +79,8 @@ fn judge(plan: &Plan, part: &Part<'_>, case: &Case) -> Option<crate::finding::Fi
         query,
         headers: &headers,
     };
-    let decision = decide::decide(plan, &head, case.caller.as_ref().map(principal));
+    let asker = Asker::new(case.from, case.caller.as_ref(), now);
+    let decision = decide::decide(plan, &head, &asker);
     let (route, status) = (decision.route(), decision.status());
     let fits = case.expect.status == status
         && (case.expect.route.is_none() || case.expect.route.as_deref() == route);
@@ -100,15 +98,6 @@ fn judge(plan: &Plan, part: &Part<'_>, case: &Case) -> Option<crate::finding::Fi
         part.error("failed", &["expect"], format!("failed: {message}"))
             .hint(expected),
     )
-}
-
-fn principal(caller: &Caller) -> Arc<Principal> {
-    Arc::new(Principal {
-        sub: caller.sub.clone().unwrap_or("test".into()),
-        roles: caller.roles.clone(),
-        scopes: caller.scopes.clone(),
-        ..Principal::default()
-    })
 }
 
 fn outcome(decision: &Decision) -> String {

@@ -15,7 +15,8 @@ pub(super) fn validate(
     part: &Part<'_>,
     written: &table::Route,
 ) -> Option<Link> {
-    let text = written.validate.as_ref()?;
+    let table::Validation(judgement) = written.validate.as_ref()?;
+    let text = &judgement.operation;
     let parsed = text
         .split_once('#')
         .filter(|(file, operation)| !file.is_empty() && !operation.is_empty());
@@ -39,7 +40,11 @@ pub(super) fn validate(
         ..part.clone()
     };
     let config = serde_json::json!({ "document": document, "operation": operation });
-    plugins::of_kind(source, "validate", "validate", &inner, config)
+    let link = plugins::of_kind(source, "validate", "validate", &inner, config)?;
+    Some(Link {
+        mode: judgement.mode,
+        ..link
+    })
 }
 
 /// How large a body may be, in bytes.

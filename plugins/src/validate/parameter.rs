@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use jsonschema::Validator;
 use plugin_sdk::{BuildError, Head};
 use serde_json::Value;
@@ -27,6 +27,7 @@ pub(super) struct Parameters {
     path: Vec<Segment>,
     query: Vec<Parameter>,
     headers: Vec<(HeaderName, Parameter)>,
+    cookies: Vec<Parameter>,
 }
 
 /// A segment of the operation's path.
@@ -58,6 +59,7 @@ impl Parameters {
         let mut path = Vec::new();
         let mut query = Vec::new();
         let mut headers = Vec::new();
+        let mut cookies = Vec::new();
         for (place, parameter) in declared(operation)? {
             let known = Parameter::build(operation, place, parameter)?;
             match place {
@@ -72,6 +74,7 @@ impl Parameters {
                         headers.push((name, known));
                     }
                 }
+                "cookie" => cookies.push(known),
                 _ => {}
             }
         }
@@ -80,6 +83,7 @@ impl Parameters {
             path,
             query,
             headers,
+            cookies,
         })
     }
 
@@ -95,8 +99,27 @@ impl Parameters {
                 .collect();
             parameter.judge("header", &values, &mut faults);
         }
+        self.judge_cookies(head, &mut faults);
         faults.truncate(MAX_ERRORS);
         faults
+    }
+
+    /// A client on HTTP/2 sends cookies in crumbs; a backend gets them in one line.
+    fn judge_cookies(&self, head: &Head<'_>, faults: &mut Vec<Fault>) {
+        if self.cookies.is_empty() {
+            return;
+        }
+        let lines = head.headers.get_all(COOKIE).iter();
+        let pairs: Vec<(&str, &str)> = lines
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .collect();
+        for parameter in &self.cookies {
+            let values = pairs.iter().filter(|(name, _)| *name == parameter.name);
+            let values: Vec<_> = values.map(|(_, value)| decode(value, false)).collect();
+            parameter.judge("cookie", &values, faults);
+        }
     }
 
     fn judge_path(&self, path: &str, faults: &mut Vec<Fault>) {
@@ -148,7 +171,10 @@ impl Parameter {
         if schema.is_null() {
             return Err(operation.fault(format!("{what} has no schema")));
         }
-        let usual = if place == "query" { "form" } else { "simple" };
+        let usual = match place {
+            "query" | "cookie" => "form",
+            _ => "simple",
+        };
         if value["style"].as_str().is_some_and(|style| style != usual) {
             return Err(operation.fault(format!("{what} is written in a style not known here")));
         }

@@ -146,6 +146,27 @@ fn a_header_is_there_once_and_fits() {
 }
 
 #[test]
+fn a_cookie_is_there_once_and_fits() {
+    for (lines, status) in [
+        (&[][..], 200),
+        (&["layout=wide"], 200),
+        (&["a=b; layout=narrow; c"], 200),
+        (&["a=b", "layout=wide"], 200),
+        (&["layout=round"], 400),
+        (&["layout=wide; layout=narrow"], 400),
+        (&["layout=wide", "layout=wide"], 400),
+        (&["Layout=round"], 200),
+    ] {
+        let mut request = entries("limit=1");
+        for line in lines {
+            request = request.header("cookie", line);
+        }
+        let (got, _, errors) = ask("listEntries", request);
+        assert_eq!(got, status, "{lines:?} {errors:?}");
+    }
+}
+
+#[test]
 fn a_body_fits_its_schema() {
     assert_eq!(ask("createTransfer", transfer(wish().to_string())).0, 200);
     for (change, at) in [

@@ -53,7 +53,7 @@ fn who_may() {
             error[route.why_public.missing]: route "me.read" is open to everybody and does not say why
               --> routes.yaml:41:11      hint: add `why_public: …`, for whoever reviews it
             error[route.allow.public]: route "me.read" lets in certain callers and asks nobody who they are
-              --> routes.yaml:43:12      hint: write `auth:` and a way to prove it
+              --> routes.yaml:43:12      hint: write `auth:` and a way to prove it; only `ips` needs nobody
             error[route.limit.public]: route "me.read" counts `api` per user and asks nobody who they are
               --> routes.yaml:44:14      hint: name a limit with `per: ip`
             error[test.failed]: test 1 failed: `GET /v1/me/name` is refused by `me.read` with 401
@@ -93,7 +93,7 @@ fn who_may() {
         "allow: {}",
         expect![[r#"
             error[route.allow.value]: route "me.read": nothing is asked of the caller
-              --> routes.yaml:42:12      hint: add `roles: [..]` or `scopes: [..]`
+              --> routes.yaml:42:12      hint: add `roles: [..]`, `scopes: [..]`, `owner: ..` or another demand
             routes.yaml: refused (1 error, 0 warnings)
         "#]],
     );
@@ -249,4 +249,119 @@ fn two_ways_that_refuse_each_other() {
           --> routes.yaml:42:11      hint: at most one way of the kind `jwt`
         routes.yaml: refused (1 error, 0 warnings)
     "#]].assert_eq(&check(&table));
+}
+
+#[test]
+fn what_a_demand_can_not_mean() {
+    spoilt(
+        "    allow: { roles: [user] }\n",
+        "    allow: { owner: user_id }\n",
+        expect![[r#"
+            error[route.allow.owner]: route "me.read" belongs to `user_id`, which its path /v1/me/{part} has not
+              --> routes.yaml:42:21      hint: there is: part
+            error[test.failed]: test 1 failed: `GET /v1/me/name` is refused by `me.read` with 403
+              --> routes.yaml:45:64      hint: expected it to reach `me.read`
+            routes.yaml: refused (2 errors, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "    allow: { roles: [user] }\n",
+        "    allow: { any: [{ roles: [user] }, { owner: prt }, {}] }\n",
+        expect![[r#"
+            error[route.allow.owner]: route "me.read" belongs to `prt`, which its path /v1/me/{part} has not
+              --> routes.yaml:42:48      hint: did you mean `part`?
+            error[route.allow.value]: route "me.read", `any.2`: nothing is asked of the caller
+              --> routes.yaml:42:55      hint: add `roles: [..]`, `scopes: [..]`, `owner: ..` or another demand
+            routes.yaml: refused (2 errors, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "    allow: { roles: [user] }\n",
+        "    allow: { ips: [10.0.0.1/8], second_factor_within: 5 }\n",
+        expect![[r#"
+            error[route.allow.value]: route "me.read", `ips.0`: `10.0.0.1/8` is no address block
+              --> routes.yaml:42:20      hint: did you mean `10.0.0.0/8`?
+            error[route.allow.value]: route "me.read", `second_factor_within`: invalid type: integer `5`, expected a length of time with its unit, such as `250ms`, `5s`, `1m`, `2h` or `7d`
+              --> routes.yaml:42:55      hint: did you mean `5s`?
+            routes.yaml: refused (2 errors, 0 warnings)
+        "#]],
+    );
+}
+
+/// A place can be asked of nobody in particular.
+#[test]
+fn a_public_route_may_ask_where_from() {
+    spoilt(
+        "    why_public: signing in\n",
+        "    why_public: signing in\n    allow: { ips: [10.0.0.0/8] }\n",
+        expect![[r#"
+            routes.yaml: good (3 routes, 0 warnings)
+        "#]],
+    );
+}
+
+#[test]
+fn a_shadow() {
+    spoilt(
+        "    allow: { roles: [user] }\n",
+        "    allow: { roles: [admin], mode: shadow }\n",
+        expect![[r#"
+            routes.yaml: good (3 routes, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "    validate: openapi.json#login\n",
+        "    validate: { operation: openapi.json#login, mode: shade }\n",
+        expect![[r#"
+            error[route.value]: route "users.login", `validate.mode`: unknown variant `shade`, expected `enforce` or `shadow`
+              --> routes.yaml:31:54      hint: there is: enforce, shadow
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "{ per: user, rate: 50/1s }",
+        "{ per: user, rate: 50/1s, mode: shade }",
+        expect![[r#"
+            error[limit.mode]: limit "api" has a bad mode: unknown variant `shade`, expected `enforce` or `shadow`
+              --> routes.yaml:18:40      hint: `shadow` counts what it would refuse; leave it out to refuse
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    // A way that refuses nobody keeps nobody out.
+    spoilt(
+        "  user:\n    jwt:\n",
+        "  user:\n    mode: shadow\n    jwt:\n",
+        expect![[r#"
+            error[route.why_public.missing]: route "me.read" is open to everybody and does not say why
+              --> routes.yaml:42:11      hint: add `why_public: …`, for whoever reviews it
+            error[test.failed]: test 1 failed: `GET /v1/me/name` is refused by `me.read` with 401
+              --> routes.yaml:46:64      hint: expected it to reach `me.read`
+            routes.yaml: refused (2 errors, 0 warnings)
+        "#]],
+    );
+}
+
+/// The table's own tests can say how somebody is who they are.
+#[test]
+fn a_case_may_have_a_second_factor_claims_and_a_place() {
+    let demand =
+        "    allow: { second_factor_within: 5m, claims: { tenant: acme }, ips: [10.0.0.0/8] }\n";
+    let case = |who: &str, expected: &str| {
+        format!("  - {{ request: GET /v1/me/name, {who}, expect: {expected} }}\n")
+    };
+    let good = "as: { second_factor: 2m, claims: { tenant: acme } }";
+    let table = GOOD.replace("    allow: { roles: [user] }\n", demand);
+    let start = table.find("tests:\n").expect("tests") + "tests:\n".len();
+    let refused = "{ route: me.read, status: 403 }";
+    let table = table[..start].to_owned()
+        + &case(&format!("{good}, from: 10.1.1.1"), "{ route: me.read }")
+        + &case(&format!("{good}, from: 11.1.1.1"), refused)
+        + &case(good, refused)
+        + &case(
+            "as: { second_factor: 6m, claims: { tenant: acme } }, from: 10.1.1.1",
+            refused,
+        )
+        + &case("as: { second_factor: 2m }, from: 10.1.1.1", refused);
+    let said = check(&table);
+    assert!(said.contains("routes.yaml: good"), "{said}");
 }
