@@ -56,22 +56,34 @@ impl Asking {
             .choose(&[])
             .ok_or_else(|| FetchError(format!("no address of `{upstream}` is known")))?;
         let (mut parts, body) = request.into_parts();
-        let target = format!("http://{}{}", lease.address(), parts.uri);
-        parts.uri = target
-            .parse()
-            .map_err(|_| FetchError("the question has no path".into()))?;
         let sealed = seal(&plan, upstream, asker);
         parts.headers.insert(identity::HEADER, sealed);
         parts
             .headers
             .entry(header::CONTENT_TYPE)
             .or_insert(HeaderValue::from_static("application/json"));
+        if entry.tls.is_some() || entry.h2 {
+            // Whom they believe and what they show differs from upstream to upstream: such a
+            // question has a connection of its own.
+            let asked = lease.ask(Request::from_parts(parts, body), Some(limit));
+            let answer = tokio::time::timeout(WITHIN, asked).await;
+            let answer = answer.map_err(|_| late())?;
+            return answer.map_err(|error| FetchError(error.to_string()));
+        }
+        let target = format!("http://{}{}", lease.address(), parts.uri);
+        parts.uri = target
+            .parse()
+            .map_err(|_| FetchError("the question has no path".into()))?;
         let http = self.http.get_or_init(env::client);
         let http = http.as_ref().map_err(|error| FetchError(error.clone()))?;
         let answer = env::send(http, Request::from_parts(parts, body), limit);
         let answer = tokio::time::timeout(WITHIN, answer).await;
-        answer.map_err(|_| FetchError(format!("no answer within {WITHIN:?}")))?
+        answer.map_err(|_| late())?
     }
+}
+
+fn late() -> FetchError {
+    FetchError(format!("no answer within {WITHIN:?}"))
 }
 
 impl Upstreams for Asking {

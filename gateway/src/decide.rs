@@ -15,7 +15,7 @@ use crate::router::Miss;
 pub use asker::Asker;
 
 /// What a request that is only thought of comes by.
-static NO_CONNECTION: Connection = Connection {
+pub(crate) static NO_CONNECTION: Connection = Connection {
     tls: true,
     server_name: None,
     certificate: None,

@@ -155,6 +155,8 @@ pub struct Forward<'a> {
     pub cookies: &'a [Box<str>],
     /// Whether the route lets a WebSocket through and this request asks for one.
     pub websocket: bool,
+    /// Whether the upstream is spoken to in HTTP/2.
+    pub h2: bool,
     /// The time, in Unix seconds.
     pub now: i64,
 }
@@ -162,8 +164,13 @@ pub struct Forward<'a> {
 /// Turns the headers that came into those that the upstream gets. May be run again for another
 /// attempt on the headers as they came.
 pub fn write(headers: &mut HeaderMap, forward: &Forward<'_>) {
+    let trailers = forward.h2 && takes_trailers(headers);
     drop_hop_by_hop(headers, forward.websocket);
     cookies::keep_back(headers, forward.cookies);
+    if trailers {
+        // The one value that HTTP/2 knows (RFC 9113 §8.2.2). gRPC servers insist on it.
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
     merge_cookies(headers);
     headers.remove(header::FORWARDED);
     headers.remove("x-real-ip");
@@ -190,6 +197,12 @@ pub fn clean_answer(headers: &mut HeaderMap, cookies: &[Box<str>]) {
     }
     headers.remove(X_IDENTITY);
     cookies::refuse(headers, cookies);
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let said = headers.get_all(header::TE).iter();
+    said.flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .any(|one| one.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 fn drop_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {

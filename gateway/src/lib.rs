@@ -33,6 +33,9 @@ pub mod schema;
 // The edge as a whole: started, told of a new table, drained.
 pub mod run;
 
+// Certificates and keys, of either side.
+pub mod tls;
+
 // A request's way begins at a socket.
 pub mod listener;
 

@@ -5,23 +5,22 @@
 
 mod accept;
 mod census;
+mod driver;
+mod handshakes;
 mod patience;
 mod prepare;
+mod proxied;
 mod socket;
-mod tls;
+mod visit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pingora::apps::HttpServerOptions;
-use pingora::protocols::http::v2::server::default_h2_options;
-use pingora::proxy::{HttpProxy, http_proxy};
-use pingora::server::configuration::ServerConf;
-use rustls::sign::CertifiedKey;
+use pingora::proxy::HttpProxy;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -29,23 +28,15 @@ use tokio::task::JoinHandle;
 use crate::plan::{self, Plan};
 use crate::proxy::{Proxy, Shared};
 use census::Census;
+use handshakes::{Current, Handshakes};
 use prepare::{bind, unbound};
-use tls::Certificate;
 
 pub use patience::{Patient, Refused, Turn};
 pub use prepare::Prepared;
-pub use tls::CertificateError;
-pub(crate) use tls::certified;
+pub use visit::Visit;
 
-/// What the heads of all streams of one HTTP/2 connection may take, in bytes, before our own check
-/// of each: 64 KiB, the same for all listeners because the transport is told once.
-const MAX_H2_HEAD: u32 = 64 * 1024;
-/// Streams at once on one HTTP/2 connection.
-const MAX_H2_STREAMS: u32 = 128;
 /// For connections that are cut to be gone.
 const CUT: Duration = Duration::from_millis(500);
-/// Idle connections kept to upstreams, per worker thread.
-const IDLE_UPSTREAM_CONNECTIONS: usize = 256;
 
 /// Why a listener could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -60,19 +51,20 @@ pub enum ListenError {
         /// Why.
         source: std::io::Error,
     },
-    /// Its certificate is of no use.
-    #[error("listener `{name}`")]
-    Certificate {
+    /// Its certificates can't be used.
+    #[error("listener `{name}` can't speak TLS")]
+    Tls {
         /// The listener.
         name: String,
         /// Why.
-        source: CertificateError,
+        source: rustls::Error,
     },
 }
 
 /// All open listeners.
 pub struct Listeners {
     shared: Arc<Shared>,
+    proxy: Arc<HttpProxy<Proxy>>,
     open: Mutex<BTreeMap<String, Open>>,
 }
 
@@ -88,10 +80,15 @@ struct Door {
     name: String,
     /// As the table says it now: deadlines and caps change without a restart.
     settings: Arc<ArcSwap<plan::Listener>>,
-    certificate: Option<Certificate>,
+    handshakes: Option<Handshakes>,
+    /// Tells the connections of now to end with their present requests. A new one takes its place
+    /// when later connections come on other terms.
+    ending: Lock<watch::Sender<bool>>,
     /// Set when patience with the last requests has ended.
     cut: watch::Sender<bool>,
     census: Arc<Census>,
+    /// The files of the certificates that the metrics tell of.
+    reported: Lock<BTreeSet<String>>,
     proxy: Arc<HttpProxy<Proxy>>,
     shared: Arc<Shared>,
 }
@@ -100,14 +97,15 @@ impl Listeners {
     /// None is open yet.
     pub fn new(shared: Arc<Shared>) -> Self {
         Self {
+            proxy: driver::shared(Proxy::new(shared.clone())),
             shared,
             open: Mutex::default(),
         }
     }
 
     /// Makes the open listeners those of the plan that was prepared for: starts, stops, changes
-    /// deadlines and caps, and swaps certificates. Running it again changes nothing. One bound of a
-    /// running listener stays what it was at its start: the idle timeout of its HTTP/2 connections.
+    /// deadlines and caps, and swaps certificates. Running it again changes nothing. Connections
+    /// stay, unless they were let in on terms that are no longer offered.
     ///
     /// It fails only when a port is taken by somebody else while it goes from one listener to the
     /// next; the others are open then.
@@ -131,13 +129,13 @@ impl Listeners {
         let mut result = Ok(());
         for (name, settings) in &plan.listeners {
             if let Some(one) = open.get(name) {
-                one.change(settings, prepared.keys.remove(name));
-            } else if let Some((socket, certificate)) = prepared.fresh.remove(name) {
+                one.change(settings, prepared.next.remove(name));
+            } else if let Some((socket, handshakes)) = prepared.fresh.remove(name) {
                 let socket = match socket {
                     Some(socket) => Ok(socket),
                     None => bind(name, settings).await,
                 };
-                match socket.and_then(|socket| self.start(name, settings, socket, certificate)) {
+                match socket.and_then(|socket| self.start(name, settings, socket, handshakes)) {
                     Ok(one) => {
                         tracing::info!(listener = name, address = %one.address, "listener starts");
                         open.insert(name.clone(), one);
@@ -188,7 +186,7 @@ impl Listeners {
         name: &str,
         settings: &plan::Listener,
         socket: TcpListener,
-        certificate: Option<Certificate>,
+        handshakes: Option<Handshakes>,
     ) -> Result<Open, ListenError> {
         let address = socket
             .local_addr()
@@ -198,13 +196,11 @@ impl Listeners {
         let door = Arc::new(Door {
             name: name.to_owned(),
             census: Arc::new(Census::new(name, &self.shared.metrics)),
-            proxy: Arc::new(proxy(Proxy::new(
-                self.shared.clone(),
-                current.clone(),
-                stopped.clone(),
-            ))),
+            proxy: self.proxy.clone(),
             settings: current,
-            certificate,
+            handshakes,
+            ending: Lock::new(watch::Sender::new(false)),
+            reported: Lock::default(),
             cut: watch::Sender::new(false),
             shared: self.shared.clone(),
         });
@@ -227,15 +223,21 @@ impl Open {
     /// Whether it can become what the table says without a new socket.
     fn fits(&self, new: &plan::Listener) -> bool {
         let old = self.door.settings.load();
-        old.bind == new.bind && old.h2 == new.h2 && old.tls.is_some() == new.tls.is_some()
+        old.bind == new.bind && old.tls.is_some() == new.tls.is_some()
     }
 
-    fn change(&self, settings: &plan::Listener, key: Option<CertifiedKey>) {
-        if let (Some(certificate), Some(key)) = (&self.door.certificate, key) {
-            certificate.swap(key);
-            self.door.report_expiry();
+    fn change(&self, settings: &plan::Listener, next: Option<Arc<Current>>) {
+        let old = self.door.settings.load_full();
+        let mut other = old.idle_timeout != settings.idle_timeout
+            || old.proxy_protocol != settings.proxy_protocol;
+        if let (Some(handshakes), Some(next)) = (&self.door.handshakes, next) {
+            other |= handshakes.swap(next);
         }
         self.door.settings.store(Arc::new(settings.clone()));
+        self.door.report_expiry();
+        if other {
+            self.door.end_present();
+        }
     }
 
     /// Ends when the socket is closed. Connections go on.
@@ -250,40 +252,49 @@ impl Open {
 
     /// Ends when the last connection has.
     async fn close(mut self) {
-        use pingora::apps::ServerApp as _;
         self.stop_accepting().await;
-        self.door.proxy.cleanup().await;
+        self.door.end_present();
         self.door.census.empty().await;
+        self.door.forget_expiry(&BTreeSet::new());
     }
 }
 
 impl Door {
-    fn report_expiry(&self) {
-        if let Some(certificate) = &self.certificate {
-            self.shared
-                .metrics
-                .certificate_expiry
-                .with_label_values(&[self.name.as_str()])
-                .set(certificate.expires());
-        }
+    /// Tells the connections of now to end with their present requests.
+    fn end_present(&self) {
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *ending, watch::Sender::new(false)).send_replace(true);
     }
-}
 
-fn proxy(proxy: Proxy) -> HttpProxy<Proxy> {
-    let conf = ServerConf {
-        threads: std::thread::available_parallelism().map_or(1, usize::from),
-        upstream_keepalive_pool_size: IDLE_UPSTREAM_CONNECTIONS,
-        max_retries: crate::upstream::MAX_ATTEMPTS as usize,
-        ..ServerConf::default()
-    };
-    let mut options = HttpServerOptions::default();
-    options.keepalive_request_limit = Some(10_000);
-    options.h2_idle_timeout = Some(proxy.idle_timeout());
-    let mut h2 = default_h2_options();
-    h2.max_concurrent_streams(MAX_H2_STREAMS)
-        .max_header_list_size(MAX_H2_HEAD);
-    let mut driven = http_proxy(&Arc::new(conf), proxy);
-    driven.server_options = Some(options);
-    driven.h2_options = Some(h2);
-    driven
+    /// What tells a connection that begins now to end.
+    fn ending(&self) -> watch::Receiver<bool> {
+        let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.subscribe()
+    }
+
+    fn report_expiry(&self) {
+        let Some(served) = self.settings.load().tls.clone() else {
+            return;
+        };
+        let expiry = &self.shared.metrics.certificate_expiry;
+        let mut shown = BTreeSet::new();
+        for one in served.shelf.certificates() {
+            expiry
+                .with_label_values(&[&*self.name, &*one.file])
+                .set(one.expires());
+            shown.insert(one.file.clone());
+        }
+        self.forget_expiry(&shown);
+    }
+
+    /// A certificate that is shown no longer must not ring anybody's alarm.
+    fn forget_expiry(&self, but: &BTreeSet<String>) {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in reported.difference(but) {
+            let expiry = &self.shared.metrics.certificate_expiry;
+            // It is there: we put it there.
+            let _ = expiry.remove_label_values(&[&*self.name, &**gone]);
+        }
+        reported.clone_from(but);
+    }
 }

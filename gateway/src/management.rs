@@ -2,12 +2,12 @@
 //! reachable from outside; it only tells and changes nothing.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::decide;
 use crate::plan::Plan;
 use crate::proxy::Shared;
 
@@ -99,6 +100,9 @@ fn answer<B>(request: &Request<B>, shared: &Shared, ready: &AtomicBool) -> Respo
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
     }
+    if !is_ours(request.headers(), &shared.plan.load().management.hosts) {
+        return text(StatusCode::MISDIRECTED_REQUEST, "not asked as this host\n");
+    }
     match request.uri().path() {
         "/livez" => text(StatusCode::OK, "alive\n"),
         "/readyz" if shared.draining.load(Ordering::Acquire) => {
@@ -112,6 +116,19 @@ fn answer<B>(request: &Request<B>, shared: &Shared, ready: &AtomicBool) -> Respo
         "/routes" => typed("application/json", routes(&shared.plan.load())),
         _ => text(StatusCode::NOT_FOUND, "/livez /readyz /metrics /routes\n"),
     }
+}
+
+/// Whether we are asked as what we are. A web page that makes its own name point at this address
+/// (DNS rebinding) could read all that we tell; its browser says that name. Tools that say none
+/// are no browsers.
+fn is_ours(headers: &HeaderMap, further: &[String]) -> bool {
+    headers.get_all(header::HOST).iter().all(|host| {
+        let Some(host) = decide::host(host.to_str().ok()) else {
+            return false;
+        };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || bare.parse::<IpAddr>().is_ok() || further.contains(&host)
+    })
 }
 
 fn text(status: StatusCode, body: &str) -> Response<String> {

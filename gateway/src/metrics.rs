@@ -26,7 +26,8 @@ pub struct Metrics {
     /// Open connections, by `listener`.
     pub connections: IntGaugeVec,
     /// Connections that were closed unserved, by `listener` and `reason` (`per_ip`, `handshake`,
-    /// `handshake_timeout`, `head`).
+    /// `handshake_timeout`, `head`; where a PROXY header is required `proxy_untrusted`,
+    /// `proxy_header`, `proxy_timeout`).
     pub connections_refused: IntCounterVec,
     /// Requests that we answered ourselves, by `route`, `code` (that of the problem; `none` when it
     /// was no problem) and `by` (the plugin or `gateway`).
@@ -51,7 +52,8 @@ pub struct Metrics {
     pub config_rejected: IntCounter,
     /// 1 for the `version` of the table that is served.
     pub config_info: IntGaugeVec,
-    /// When a listener's certificate ends, in Unix seconds, by `listener`.
+    /// When a listener's certificate ends, in Unix seconds, by `listener` and `certificate` (its
+    /// file, as the table writes it).
     pub certificate_expiry: IntGaugeVec,
 }
 
@@ -164,7 +166,7 @@ impl Default for Metrics {
             certificate_expiry: gauges(
                 "gateway_certificate_expiry_timestamp_seconds",
                 "When a listener's certificate ends.",
-                &["listener"],
+                &["listener", "certificate"],
             ),
             duration,
             registry,

@@ -16,12 +16,12 @@ mod routes;
 mod rule;
 mod shape;
 mod source;
+mod tls;
 mod upstreams;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use http::HeaderName;
 use plugin_sdk::{Chain, Link};
 
 use crate::router::{Match, Router};
+use crate::tls::{Served, Towards};
 
 pub(crate) use load::version;
 pub use load::{Loaded, Refused, load};
@@ -43,7 +44,7 @@ pub struct Plan {
     /// The sockets, by name.
     pub listeners: BTreeMap<String, Listener>,
     /// Where operators and Kubernetes ask; never reachable from outside.
-    pub management: SocketAddr,
+    pub management: Management,
     /// How a caller is told to the upstreams.
     pub identity: Identity,
     /// Finds a route.
@@ -59,15 +60,17 @@ pub struct Plan {
 }
 
 /// A socket that clients reach.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Listener {
     /// Where it is bound.
     pub bind: SocketAddr,
-    /// The certificate chain and key (PEM files); `None` on a plain listener.
-    pub tls: Option<TlsFiles>,
-    /// Whether HTTP/2 is offered beside HTTP/1.1.
-    pub h2: bool,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// How it speaks TLS; `None` on a plain listener.
+    pub tls: Option<Arc<Served>>,
+    /// The port that `https` is sent on to, on a listener that does nothing else.
+    pub redirect: Option<u16>,
+    /// Whether every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Proxies whose `X-Forwarded-For` and PROXY header are believed.
     pub trusted_proxies: Vec<Network>,
     /// More connections than this wait in the kernel's queue.
     pub max_connections: usize,
@@ -85,13 +88,13 @@ pub struct Listener {
     pub max_header: usize,
 }
 
-/// Where a listener's certificate lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The certificate chain, leaf first.
-    pub cert: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
+/// Where operators and Kubernetes ask.
+#[derive(Debug, Clone)]
+pub struct Management {
+    /// Where it is bound.
+    pub bind: SocketAddr,
+    /// The hosts that it may be asked as, besides addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// How a caller is told to the upstreams.
@@ -176,6 +179,10 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// `host:port` each; names are resolved in the background.
     pub targets: Vec<String>,
+    /// How TLS is spoken to it; `None` in plain HTTP.
+    pub tls: Option<Arc<Towards>>,
+    /// Whether it is spoken to in HTTP/2.
+    pub h2: bool,
     /// For a TCP connect.
     pub connect_timeout: Duration,
     /// How health is asked for.

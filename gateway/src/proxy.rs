@@ -5,6 +5,7 @@ mod body;
 mod context;
 mod fault;
 mod judge;
+mod redirect;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,10 +22,10 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
-use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::cache::{self, Caches};
+use crate::listener::Visit;
 use crate::metrics::Metrics;
 use crate::plan::{self, CachePolicy, Plan};
 use crate::upstream::{MAX_ATTEMPTS, Upstreams};
@@ -48,40 +49,26 @@ pub struct Shared {
     pub draining: AtomicBool,
 }
 
-/// The gateway as the transport drives it: one per listener.
+/// The gateway as the transport drives it: one for all listeners, which so share the connections to
+/// upstreams.
 pub struct Proxy {
     shared: Arc<Shared>,
-    listener: Arc<ArcSwap<plan::Listener>>,
-    stopping: watch::Receiver<bool>,
 }
 
 impl Proxy {
-    /// For the connections of one listener.
-    pub fn new(
-        shared: Arc<Shared>,
-        listener: Arc<ArcSwap<plan::Listener>>,
-        stopping: watch::Receiver<bool>,
-    ) -> Self {
-        Self {
-            shared,
-            listener,
-            stopping,
-        }
-    }
-
-    /// Between two requests on a connection.
-    pub fn idle_timeout(&self) -> Duration {
-        self.listener.load().idle_timeout
+    /// For the connections of all listeners.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
     }
 
     /// Gives the client its deadlines for the rest of this request and the wait for the next.
-    fn set_deadlines(&self, session: &mut Session, listener: &plan::Listener) {
+    fn set_deadlines(&self, session: &mut Session, visit: &Visit, listener: &plan::Listener) {
         session.set_read_timeout(Some(listener.stall_timeout));
         session.set_write_timeout(Some(listener.stall_timeout));
         session.set_total_drain_timeout(Some(listener.stall_timeout));
         // Parsing a head resets the idle timeout to none: it is set anew on each request. Not on
         // one that ends its connection, which setting it would undo.
-        if *self.stopping.borrow() || self.shared.draining.load(Ordering::Relaxed) {
+        if visit.is_ending() || self.shared.draining.load(Ordering::Relaxed) {
             session.set_keepalive(None);
         } else if session.get_keepalive().is_some() {
             session.set_keepalive(Some(listener.idle_timeout.as_secs().max(1)));
@@ -99,17 +86,19 @@ impl ProxyHttp for Proxy {
 
     /// The head is here. Modules of the transport would run next; we have none.
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<()> {
-        let listener = self.listener.load();
-        self.set_deadlines(session, &listener);
-        ctx.begin(session, &listener);
+        let visit = Visit::of(session).ok_or_else(|| {
+            Error::explain(ErrorType::InternalError, "a request on no connection")
+        })?;
+        let listener = visit.listener.load_full();
+        self.set_deadlines(session, &visit, &listener);
+        ctx.begin(session, visit, &listener);
         Ok(())
     }
 
     /// Framing, route, identity, policy: all that is judged before anything is forwarded. An
     /// answer of our own ends the request here and keeps the connection.
     async fn request_filter(&self, session: &mut Session, ctx: &mut Context) -> Result<bool> {
-        let max_head = self.listener.load().max_header;
-        match judge::request(session, ctx, max_head).await {
+        match judge::request(session, ctx).await {
             Ok(()) => Ok(false),
             Err(reply) => reply::send(session, ctx, *reply).await.map(|()| true),
         }
@@ -128,7 +117,7 @@ impl ProxyHttp for Proxy {
         let head = &ctx.head;
         Ok(cache::key(
             &policy,
-            head.connection.tls,
+            ctx.is_encrypted(),
             &head.host,
             &head.path,
             head.query.as_deref(),
@@ -151,8 +140,13 @@ impl ProxyHttp for Proxy {
     }
 
     /// Chooses a target; again for each further attempt.
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Context) -> Result<Box<HttpPeer>> {
-        ctx.attempt()
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        let upload = judge::upload(session, ctx);
+        ctx.attempt(upload)
             .ok_or_else(|| Error::new_up(ErrorType::ConnectNoRoute))
     }
 
@@ -241,6 +235,9 @@ impl ProxyHttp for Proxy {
         if answer.status == StatusCode::SWITCHING_PROTOCOLS && !ctx.websocket() {
             // Nobody asked it to: what follows would be bytes that no rule has seen.
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+            ctx.hand_over();
         }
         Ok(())
     }

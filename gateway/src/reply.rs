@@ -96,6 +96,16 @@ fn written(head: ResponseHead) -> Result<ResponseHeader> {
     Ok(answer)
 }
 
+/// The answer to a request for a host that its connection was not made for (RFC 9110 §15.5.20). A
+/// client may ask again over a connection of its own.
+pub fn misdirected() -> Reply {
+    Reply::problem(
+        StatusCode::MISDIRECTED_REQUEST,
+        "misdirected_request",
+        "This connection was not made for this host",
+    )
+}
+
 /// The answer to a head that can be read in two ways, or is too long to read.
 pub fn framing(fault: Fault) -> Reply {
     let (status, code, title) = match fault {

@@ -100,7 +100,7 @@ impl Edge {
             draining: AtomicBool::new(false),
         });
         lender.asking.attach(&shared);
-        let bind = first.management;
+        let bind = first.management.bind;
         let management = Management::start(bind, shared.clone())
             .await
             .map_err(|source| StartError::Management { bind, source })?;

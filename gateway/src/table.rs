@@ -8,6 +8,7 @@ pub(crate) mod read;
 pub(crate) mod retries;
 pub(crate) mod size;
 pub(crate) mod suggest;
+pub(crate) mod to_https;
 pub(crate) mod validation;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 pub use plugin_sdk::{OneOrMany, Reference};
 pub use retries::{Fault, Retries, RetryOn};
 pub use size::Size;
+pub use to_https::ToHttps;
 pub use validation::{Judgement, Validation};
 
 /// What stands for every route that says nothing else.
@@ -44,9 +46,19 @@ pub struct Defaults {
 pub struct Listener {
     /// The address and port, `0.0.0.0:8443`.
     pub bind: std::net::SocketAddr,
-    /// The certificate. Without it the listener speaks plain HTTP.
+    /// The certificates. Without them the listener speaks plain HTTP.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// Of a plain listener: every request is sent on (308) to the same address at `https`, or at
+    /// `https:8443` when that is not port 443, and nothing else is served. Only hosts that a
+    /// certificate of another listener proves are sent on, others get a 421: no open redirect.
+    #[serde(default)]
+    pub redirect: Option<ToHttps>,
+    /// `required`: every connection begins with a PROXY header (protocol version 1 or 2), which
+    /// says who the client is. Only `trusted_proxies` may connect then. Default: none is expected,
+    /// and one that comes is refused as the malformed request that it is.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// The protocols offered. Default: both.
     #[serde(default)]
     pub http: Option<Vec<Protocol>>,
@@ -73,7 +85,12 @@ pub struct Listener {
     pub stall_timeout: Option<Period>,
 }
 
-/// Where a listener's certificate lies; both files are watched.
+/// Where a listener's certificates lie. All files are watched: renewed ones are shown from the next
+/// handshake on, and running connections stay.
+///
+/// A client is shown the certificate that proves the name which it asks for (SNI), an exact name
+/// before a wildcard; the first one when none does. A request for a host that another certificate
+/// proves, or that is none of those that the one shown does, is refused with a 421.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -81,6 +98,60 @@ pub struct Tls {
     pub cert: String,
     /// The private key as PEM.
     pub key: String,
+    /// Further certificates, for other names. No two may prove one name.
+    #[serde(default)]
+    pub more: Vec<KeyPair>,
+    /// The oldest TLS that is spoken, `"1.2"` or `"1.3"`. Of 1.2 only ECDHE with AES-GCM or
+    /// ChaCha20 is offered. Default: `"1.2"`.
+    #[serde(default)]
+    pub min: Option<TlsVersion>,
+    /// Asks clients for a certificate of their own. When this changes, running connections end
+    /// after their requests and no ticket of before is taken: all clients are judged anew.
+    #[serde(default)]
+    pub clients: Option<Clients>,
+}
+
+/// A certificate chain and its key.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyPair {
+    /// The certificate chain as PEM, leaf first.
+    pub cert: String,
+    /// The private key as PEM.
+    pub key: String,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2 and 1.3.
+    #[serde(rename = "1.2")]
+    V1_2,
+    /// TLS 1.3 alone.
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+/// Whose certificates are believed of clients.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    /// The authorities that they come from, as PEM: no others, and none of the system's.
+    pub ca: String,
+    /// What these have revoked, as PEM; of every authority in a client's chain, or it is refused.
+    #[serde(default)]
+    pub crl: Option<String>,
+    /// Whether who has none is refused in the handshake. Default: no, routes decide.
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// Whether connections begin with a PROXY header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyProtocol {
+    /// All do.
+    Required,
 }
 
 /// A version of HTTP.
@@ -99,6 +170,10 @@ pub enum Protocol {
 pub struct Management {
     /// The address and port. Keep it away from clients: nothing guards it.
     pub bind: std::net::SocketAddr,
+    /// Further hosts that it may be asked as, without port. Addresses and `localhost` always may;
+    /// anything else is refused (421), so that no web page reaches it by a name of its own.
+    #[serde(default)]
+    pub hosts: Vec<String>,
 }
 
 /// How a caller is told to the upstreams. The only source of these headers: a client's own are
@@ -140,14 +215,36 @@ pub struct Sign {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// Where it is: `http://host:port` each.
+    /// Where it is: `http://host:port` each, or `https://host:port` each.
     pub targets: Vec<String>,
+    /// The protocol spoken to it. `h2` is HTTP/2: chosen in the handshake with `https`, with `http`
+    /// without asking, so every target must speak it. gRPC needs it. Default: `h1`.
+    #[serde(default)]
+    pub http: Option<Protocol>,
+    /// How targets at `https` prove who they are, and what we prove to them.
+    #[serde(default)]
+    pub tls: Option<UpstreamTls>,
     /// How it is asked whether it lives. Default: it is not asked, failing connections tell.
     #[serde(default)]
     pub health: Option<Health>,
     /// How long a connection may take to come about. Default: `1s`.
     #[serde(default)]
     pub connect_timeout: Option<Period>,
+}
+
+/// TLS towards an upstream. All files are watched: renewed ones hold from the next connection on.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamTls {
+    /// The authorities that its certificates come from, as PEM; no others then. Default: those that
+    /// the system trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` count).
+    pub ca: Option<String>,
+    /// The certificate chain that we prove ourselves with, as PEM, leaf first.
+    pub cert: Option<String>,
+    /// Its private key, as PEM.
+    pub key: Option<String>,
+    /// The name that its certificates must prove. Default: the host of each target.
+    pub server_name: Option<String>,
 }
 
 /// A periodic question whether a target lives.

@@ -3,7 +3,9 @@
 //!
 //! Names are resolved and health is asked for in the background; a request only ever reads.
 
+mod ask;
 mod group;
+mod template;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +16,7 @@ use arc_swap::ArcSwap;
 use crate::metrics::Metrics;
 use crate::plan;
 
+pub use ask::Fault;
 pub use group::{Group, Lease};
 
 /// Attempts at one request, whatever the route says.

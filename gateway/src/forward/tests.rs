@@ -40,6 +40,7 @@ fn forwarded(headers: &mut HeaderMap, principal: Option<&Principal>, websocket: 
             trace: &trace,
             cookies: &[],
             websocket,
+            h2: false,
             now: 1_000,
         },
     );

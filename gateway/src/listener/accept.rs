@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::ServerApp as _;
+use pingora::protocols::Ssl as _;
 use pingora::protocols::{ALPN, Stream};
+use plugin_sdk::Connection;
 use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::Door;
 use super::census::Guest;
+use super::driver::Driver;
+use super::handshakes::Shaken;
 use super::patience::Patient;
 use super::socket::Socket;
+use super::{Door, Visit, proxied};
 
 /// After an accept that failed for want of file descriptors: others must close first.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -37,7 +42,7 @@ pub(super) async fn connections(
             accepted = next => accepted,
         };
         match accepted {
-            Ok((tcp, peer)) => welcome(&door, tcp, peer, &stop),
+            Ok((tcp, peer)) => welcome(&door, tcp, peer),
             Err(error) => {
                 tracing::warn!(listener = door.name, %error, "a connection can't be accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -46,49 +51,92 @@ pub(super) async fn connections(
     }
 }
 
-fn welcome(door: &Arc<Door>, tcp: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
-    let per_ip = door.settings.load().max_connections_per_ip;
-    let Some(guest) = door.census.enter(peer.ip(), per_ip) else {
-        door.unserved("per_ip").inc();
-        return;
-    };
-    tokio::spawn(serve(door.clone(), tcp, peer, guest, stop.clone()));
+fn welcome(door: &Arc<Door>, tcp: TcpStream, peer: SocketAddr) {
+    let guest = door.census.enter();
+    let door = door.clone();
+    tokio::spawn(async move {
+        if let Err(reason) = serve(&door, tcp, peer, guest).await {
+            door.unserved(reason).inc();
+        }
+    });
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. The error says why it was not, as the metric's label.
 async fn serve(
-    door: Arc<Door>,
+    door: &Arc<Door>,
     tcp: TcpStream,
     peer: SocketAddr,
-    guest: Guest,
-    stop: watch::Receiver<bool>,
-) {
-    // Small answers must not wait for an acknowledgement.
-    if tcp.set_nodelay(true).is_err() {
-        return;
-    }
-    let fd = tcp.as_raw_fd();
-    let socket = Socket::new(tcp, fd, peer);
+    mut guest: Guest,
+) -> Result<(), &'static str> {
     let settings = door.settings.load_full();
-    let stream: Stream = match &door.certificate {
+    let ending = door.ending();
+    let fd = tcp.as_raw_fd();
+    let mut peer = peer;
+    if !settings.proxy_protocol && !guest.is_from(peer.ip(), settings.max_connections_per_ip) {
+        return Err("per_ip");
+    }
+    // Small answers must not wait for an acknowledgement. It fails when the client is gone.
+    if tcp.set_nodelay(true).is_err() {
+        return Ok(());
+    }
+    let mut socket = Socket::new(tcp, fd);
+    let deadline = Instant::now() + settings.handshake_timeout;
+    if settings.proxy_protocol {
+        let trusted = &settings.trusted_proxies;
+        if !trusted.iter().any(|network| network.contains(peer.ip())) {
+            return Err("proxy_untrusted");
+        }
+        let read = tokio::time::timeout_at(deadline, proxied::read(&mut socket)).await;
+        match read.map_err(|_| "proxy_timeout")? {
+            Ok(Some(client)) => peer = client,
+            // The balancer asks for itself, whether we live.
+            Ok(None) => {}
+            Err(_) => return Err("proxy_header"),
+        }
+        if !guest.is_from(peer.ip(), settings.max_connections_per_ip) {
+            return Err("per_ip");
+        }
+    }
+    socket.is_from(peer);
+    let mut visit = Visit {
+        listener: door.settings.clone(),
+        connection: Connection {
+            tls: door.handshakes.is_some(),
+            ..Connection::default()
+        },
+        served: None,
+        ending,
+    };
+    let stream: Stream = match &door.handshakes {
         None => Box::new(socket),
-        Some(certificate) => {
-            let handshake = certificate.acceptor().tls_handshake(socket);
-            match tokio::time::timeout(settings.handshake_timeout, handshake).await {
-                Ok(Ok(stream)) => Box::new(stream),
-                Ok(Err(_)) => return door.unserved("handshake").inc(),
-                Err(_) => return door.unserved("handshake_timeout").inc(),
+        Some(handshakes) => {
+            let current = handshakes.current();
+            let handshake = current.acceptor.tls_handshake(socket);
+            let shaken = tokio::time::timeout_at(deadline, handshake).await;
+            let stream = shaken.map_err(|_| "handshake_timeout")?;
+            let stream = stream.map_err(|_| "handshake")?;
+            if let Some(digest) = stream.get_ssl_digest()
+                && let Some(shaken) = digest.extension.get::<Shaken>()
+            {
+                let connection = &mut visit.connection;
+                connection.server_name.clone_from(&shaken.server_name);
+                connection.certificate.clone_from(&shaken.certificate);
             }
+            visit.served = Some(current.served.clone());
+            Box::new(stream)
         }
     };
+    let visit = Arc::new(visit);
     let h2 = matches!(stream.selected_alpn_proto(), Some(ALPN::H2));
-    let patient = Patient::new(stream, door.settings.clone(), h2, door.unserved("head"));
+    let patient = Patient::new(stream, &visit, h2, door.unserved("head"));
+    let driver = Driver::new(door.proxy.clone(), &settings);
     let mut cut = door.cut.subscribe();
     tokio::select! {
-        _ = door.proxy.process_new(Box::new(patient), &stop) => {}
+        _ = driver.process_new(Box::new(patient), &visit.ending) => {}
         _ = cut.wait_for(|cut| *cut) => {}
     }
     drop(guest);
+    Ok(())
 }
 
 impl Door {

@@ -19,7 +19,8 @@ pub(super) struct Census {
 /// One connection; leaves when dropped.
 pub(super) struct Guest {
     census: Arc<Census>,
-    from: IpAddr,
+    /// Where it is from, once that is known.
+    from: Option<IpAddr>,
 }
 
 impl Census {
@@ -55,39 +56,46 @@ impl Census {
         }
     }
 
-    /// Lets one in; `None` when `per_address` from there are in already.
-    pub(super) fn enter(self: &Arc<Self>, from: IpAddr, per_address: usize) -> Option<Guest> {
-        let from = neighbourhood(from);
-        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = present.entry(from).or_default();
-        if *here >= per_address {
-            return None;
-        }
-        *here += 1;
-        drop(present);
+    /// Lets one in.
+    pub(super) fn enter(self: &Arc<Self>) -> Guest {
         self.all.inc();
         self.count.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
-        Some(Guest {
+        Guest {
             census: self.clone(),
-            from,
-        })
+            from: None,
+        }
+    }
+}
+
+impl Guest {
+    /// Says where it is from; `false` when `per_address` from there are in already.
+    #[must_use]
+    pub(super) fn is_from(&mut self, from: IpAddr, per_address: usize) -> bool {
+        let from = neighbourhood(from);
+        let present = &self.census.present;
+        let mut present = present.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = present.entry(from).or_default();
+        if *here >= per_address {
+            return false;
+        }
+        *here += 1;
+        self.from = Some(from);
+        true
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut present = self
-            .census
-            .present
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = present.get_mut(&self.from) {
-            *here -= 1;
-            if *here == 0 {
-                present.remove(&self.from);
+        if let Some(from) = self.from {
+            let present = &self.census.present;
+            let mut present = present.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(here) = present.get_mut(&from) {
+                *here -= 1;
+                if *here == 0 {
+                    present.remove(&from);
+                }
             }
         }
-        drop(present);
         self.census.all.dec();
         self.census
             .count
@@ -114,7 +122,11 @@ mod tests {
     #[test]
     fn one_address_gets_its_share_and_gives_it_back() {
         let census = Arc::new(Census::new("edge", &Metrics::default()));
-        let enter = |from: &str| census.enter(from.parse().expect("an address"), 2);
+        let enter = |from: &str| {
+            let mut guest = census.enter();
+            let from = from.parse().expect("an address");
+            guest.is_from(from, 2).then_some(guest)
+        };
         let first = enter("2001:db8::1");
         assert!(first.is_some());
         let second = enter("2001:db8::ffff:1");

@@ -17,6 +17,7 @@ use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::Visit;
 use crate::framing::Fault;
 use crate::framing::chunks::Chunks;
 use crate::framing::raw::Reader;
@@ -34,17 +35,24 @@ const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: 
 /// Of a refused head's first line, this much goes into the record.
 const FIRST_LINE: usize = 256;
 
-/// A client's stream, with our patience for its heads and our eye on their framing.
+/// What a body must bring on the average, in bytes a second, once the stall timeout has passed: the
+/// slowest of modems does. One byte in each stall timeout would hold an upstream for ever.
+const SLOWEST_BODY: u64 = 256;
+
+/// A client's stream, with our patience for its heads and bodies and our eye on their framing.
 ///
 /// The transport below bounds each *read* of a head, so that a client that sends a byte now and
 /// then stays for ever. Here the whole head has one deadline, from its first byte to its last, and
-/// so has the wait for that first byte. When one passes, the stream reads as ended.
+/// so has the wait for that first byte. When one passes, the stream reads as ended; so it does
+/// between two requests of a connection that should end.
 ///
 /// An HTTP/1 head is handed on when it is whole and framed without a doubt. After one that is not,
 /// nothing more is read.
 pub struct Patient {
     stream: Stream,
+    carried: Option<Arc<ProxyDigest>>,
     settings: Arc<ArcSwap<plan::Listener>>,
+    ending: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     turn: Arc<Turn>,
     /// The turn that the timer is set for.
     timed: u8,
@@ -58,6 +66,8 @@ pub struct Patient {
     whole: usize,
     reader: Reader,
     chunks: Option<Chunks>,
+    /// Bytes of the body that is being read, and since when.
+    body: (usize, Instant),
     h2: bool,
     /// Counts heads that never became a request: late or cut. There is no record of them.
     unserved: IntCounter,
@@ -88,11 +98,18 @@ const AWAITED: u8 = 0;
 const HEAD: u8 = 1;
 /// Ours.
 const SERVED: u8 = 2;
+/// Nobody's: what goes to and fro is no HTTP any more.
+const TUNNEL: u8 = 3;
 
 impl Turn {
     /// A request is served: its head is complete.
     pub fn begin(&self) {
         self.whose.store(SERVED, Ordering::Release);
+    }
+
+    /// The protocol was changed: from here on there are neither heads nor bodies.
+    pub fn hand_over(&self) {
+        self.whose.store(TUNNEL, Ordering::Release);
     }
 
     /// The answer is out: the next head may come.
@@ -107,17 +124,19 @@ impl Turn {
 }
 
 impl Patient {
-    pub(super) fn new(
-        stream: Stream,
-        settings: Arc<ArcSwap<plan::Listener>>,
-        h2: bool,
-        unserved: IntCounter,
-    ) -> Self {
+    pub(super) fn new(stream: Stream, visit: &Arc<Visit>, h2: bool, unserved: IntCounter) -> Self {
+        let settings = visit.listener.clone();
         // A new connection has one head's time to say something: it came to ask.
         let first = settings.load().header_timeout;
+        let mut ending = visit.ending.clone();
         Self {
             stream,
+            carried: visit.carried(),
             settings,
+            ending: Box::pin(async move {
+                // A listener that is gone ended its connections before.
+                let _ = ending.wait_for(|ending| *ending).await;
+            }),
             turn: Arc::default(),
             timed: AWAITED,
             timer: Box::pin(tokio::time::sleep(first)),
@@ -126,6 +145,7 @@ impl Patient {
             whole: 0,
             reader: Reader::default(),
             chunks: None,
+            body: (0, Instant::now()),
             h2,
             unserved,
         }
@@ -238,6 +258,11 @@ impl Refused {
     }
 }
 
+fn is_too_slow((bytes, since): (usize, Instant), grace: Duration) -> bool {
+    let enough = grace + Duration::from_secs(bytes as u64 / SLOWEST_BODY);
+    since.elapsed() > enough
+}
+
 impl Drop for Patient {
     fn drop(&mut self) {
         if self.turn.whose.load(Ordering::Acquire) == HEAD {
@@ -261,9 +286,20 @@ impl AsyncRead for Patient {
         }
         let before = buffer.filled().len();
         let turn = self.turn.whose.load(Ordering::Acquire);
-        if turn == SERVED {
-            self.timed = SERVED;
+        if turn == SERVED || turn == TUNNEL {
+            if self.timed != SERVED {
+                self.timed = SERVED;
+                self.body = (0, Instant::now());
+            }
             let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+            let came = buffer.filled().len() - before;
+            if came > 0 && turn == SERVED && !self.h2 {
+                self.body.0 += came;
+                if is_too_slow(self.body, self.settings.load().stall_timeout) {
+                    buffer.set_filled(before);
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
             return match polled {
                 Poll::Ready(Ok(())) => Poll::Ready(self.pass(&buffer.filled()[before..])),
                 other => other,
@@ -277,6 +313,14 @@ impl AsyncRead for Patient {
         loop {
             match Pin::new(&mut self.stream).poll_read(context, buffer) {
                 Poll::Pending if self.timer.as_mut().poll(context).is_ready() => {
+                    return Poll::Ready(Ok(()));
+                }
+                // HTTP/2 has a word for it, and is asked to say it by the transport.
+                Poll::Pending
+                    if self.timed == AWAITED
+                        && !self.h2
+                        && self.ending.as_mut().poll(context).is_ready() =>
+                {
                     return Poll::Ready(Ok(()));
                 }
                 Poll::Ready(Ok(())) if buffer.filled().len() > before => {}
@@ -380,7 +424,7 @@ impl GetTimingDigest for Patient {
 
 impl GetProxyDigest for Patient {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.stream.get_proxy_digest()
+        self.carried.clone()
     }
 }
 

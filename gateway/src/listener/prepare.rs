@@ -1,19 +1,19 @@
 use std::collections::BTreeMap;
 
-use rustls::sign::CertifiedKey;
+use std::sync::Arc;
+
 use tokio::net::TcpListener;
 
-use super::tls::{Certificate, certified};
-use super::{ListenError, Listeners};
+use super::{Current, Handshakes, ListenError, Listeners};
 use crate::plan::{self, Plan};
 
 /// What the listeners of a plan need that the open ones have not.
 #[derive(Default)]
 pub struct Prepared {
-    /// For a listener that stays: the certificate as it lies there now.
-    pub(super) keys: BTreeMap<String, CertifiedKey>,
+    /// For a listener that stays: what its next handshakes are made with.
+    pub(super) next: BTreeMap<String, Arc<Current>>,
     /// For one that starts: its socket, unless another listener has to close first.
-    pub(super) fresh: BTreeMap<String, (Option<TcpListener>, Option<Certificate>)>,
+    pub(super) fresh: BTreeMap<String, (Option<TcpListener>, Option<Handshakes>)>,
 }
 
 impl Listeners {
@@ -31,23 +31,25 @@ impl Listeners {
         };
         let mut prepared = Prepared::default();
         for (name, new) in &plan.listeners {
-            let at = |source| ListenError::Certificate {
+            let at = |source| ListenError::Tls {
                 name: name.clone(),
                 source,
             };
-            if stays(name) {
-                let key = new.tls.as_ref().map(certified).transpose().map_err(at)?;
-                prepared.keys.extend(key.map(|key| (name.clone(), key)));
+            if let Some(one) = open.get(name).filter(|one| one.fits(new)) {
+                let both = one.door.handshakes.as_ref().zip(new.tls.clone());
+                let next = both.map(|(handshakes, served)| handshakes.next(served));
+                let next = next.transpose().map_err(at)?;
+                prepared.next.extend(next.map(|next| (name.clone(), next)));
             } else {
-                let read = |files| Certificate::read(files, new.h2);
-                let certificate = new.tls.as_ref().map(read).transpose().map_err(at)?;
+                let handshakes = new.tls.clone().map(Handshakes::new);
+                let handshakes = handshakes.transpose().map_err(at)?;
                 let socket = match bind(name, new).await {
                     Ok(socket) => Some(socket),
                     // One of ours has the port, and gives it up for this one.
                     Err(_) if freed(new.bind.port()) => None,
                     Err(error) => return Err(error),
                 };
-                prepared.fresh.insert(name.clone(), (socket, certificate));
+                prepared.fresh.insert(name.clone(), (socket, handshakes));
             }
         }
         Ok(prepared)

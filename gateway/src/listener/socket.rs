@@ -37,17 +37,20 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(tcp: TcpStream, fd: RawFd, peer: SocketAddr) -> Self {
-        let digest = SocketDigest::from_raw_fd(fd);
-        // A fresh cell takes its first value.
-        let _ = digest.peer_addr.set(Some(peer.into()));
+    pub(super) fn new(tcp: TcpStream, fd: RawFd) -> Self {
         Self {
             io: Some(BufStream::with_capacity(READ_BUFFER, WRITE_BUFFER, tcp)),
-            digest: Arc::new(digest),
+            digest: Arc::new(SocketDigest::from_raw_fd(fd)),
             accepted: SystemTime::now(),
             fd,
             ended: false,
         }
+    }
+
+    /// Who is at its other end. Said once.
+    pub(super) fn is_from(&self, peer: SocketAddr) {
+        // A fresh cell takes its first value.
+        let _ = self.digest.peer_addr.set(Some(peer.into()));
     }
 
     fn io(&mut self) -> Pin<&mut BufStream<TcpStream>> {

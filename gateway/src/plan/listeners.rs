@@ -1,11 +1,9 @@
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::source::Source;
-use super::{Listener, Network, TlsFiles};
-use crate::listener::certified;
+use super::{Listener, Management, Network, tls};
 use crate::table::read::Part;
 use crate::table::{self, Protocol};
 
@@ -41,7 +39,7 @@ pub(super) fn compile(source: &mut Source<'_>, max_header: usize) -> BTreeMap<St
 }
 
 /// Compiles where operators ask.
-pub(super) fn management(source: &mut Source<'_>) -> Option<SocketAddr> {
+pub(super) fn management(source: &mut Source<'_>) -> Option<Management> {
     let part = source.part("management");
     if source.document.root().get("management").is_none() {
         let finding = part.error("missing", &[], "is missing: nobody could ask how we are");
@@ -51,7 +49,22 @@ pub(super) fn management(source: &mut Source<'_>) -> Option<SocketAddr> {
         return None;
     }
     let management: table::Management = part.read(&mut source.findings)?;
-    Some(management.bind)
+    let mut hosts = Vec::new();
+    for (index, host) in management.hosts.iter().enumerate() {
+        match crate::decide::host(Some(host)) {
+            Some(same) if !host.contains(':') => hosts.push(same),
+            _ => {
+                let message = format!("can't be asked as `{host}`, which is no host");
+                let finding = part.error("host", &["hosts", &index.to_string()], message);
+                let hint = "write it without port: `gateway.internal`";
+                source.findings.push(finding.hint(hint));
+            }
+        }
+    }
+    Some(Management {
+        bind: management.bind,
+        hosts,
+    })
 }
 
 fn one(
@@ -67,26 +80,42 @@ fn one(
             .findings
             .push(finding.hint("write `[h1]` or `[h1, h2]`"));
     }
-    let tls = match &written.tls {
-        Some(tls) => Some(certificate(source, part, tls)?),
-        None => {
-            if !written.bind.ip().is_loopback() {
-                let message = "speaks plain HTTP on an address that others reach";
-                let finding = part.warning("plain", &["bind"], message);
-                source
-                    .findings
-                    .push(finding.hint("add `tls: { cert: …, key: … }`"));
-            }
-            None
-        }
+    let h2 = protocols.contains(&Protocol::H2);
+    let served = match &written.tls {
+        Some(written) => Some(tls::served(source, part, written, h2)?),
+        None => None,
     };
+    let redirect = written.redirect.map(|to| to.port);
+    match (&served, redirect) {
+        (Some(_), Some(_)) => {
+            let message = "is encrypted and would send its clients to where they are";
+            let finding = part.error("redirect", &["redirect"], message);
+            let hint = "a listener that sends its clients on has no `tls`";
+            source.findings.push(finding.hint(hint));
+        }
+        (None, None) if !written.bind.ip().is_loopback() => {
+            let message = "speaks plain HTTP on an address that others reach";
+            let finding = part.warning("plain", &["bind"], message);
+            let hint = "add `tls: { cert: …, key: … }`, or `redirect: https`";
+            source.findings.push(finding.hint(hint));
+        }
+        _ => {}
+    }
+    let proxy_protocol = written.proxy_protocol.is_some();
+    if proxy_protocol && written.trusted_proxies.is_empty() {
+        let message = "takes PROXY headers from nobody: nobody could connect";
+        let finding = part.error("proxy_protocol", &["proxy_protocol"], message);
+        let hint = "name the balancer's network: `trusted_proxies: [10.0.0.0/8]`";
+        source.findings.push(finding.hint(hint));
+    }
     let number = |number: Option<NonZeroUsize>, default| number.map_or(default, NonZeroUsize::get);
     let trusted_proxies = networks(source, part, &written.trusted_proxies);
     let mut time = |period, default, key: &str| source.positive(period, default, part, &[key]);
     Some(Listener {
         bind: written.bind,
-        tls,
-        h2: protocols.contains(&Protocol::H2),
+        tls: served,
+        redirect,
+        proxy_protocol,
         trusted_proxies,
         max_connections: number(written.max_connections, MAX_CONNECTIONS),
         max_connections_per_ip: number(written.max_connections_per_ip, MAX_CONNECTIONS_PER_IP),
@@ -100,25 +129,6 @@ fn one(
         stall_timeout: time(written.stall_timeout, STALL_TIMEOUT, "stall_timeout"),
         max_header,
     })
-}
-
-fn certificate(source: &mut Source<'_>, part: &Part<'_>, tls: &table::Tls) -> Option<TlsFiles> {
-    let cert = source.file(&tls.cert, part, &["tls", "cert"]);
-    let key = source.file(&tls.key, part, &["tls", "key"]);
-    if !(cert && key) {
-        return None;
-    }
-    let files = TlsFiles {
-        cert: source.env.path(&tls.cert),
-        key: source.env.path(&tls.key),
-    };
-    if let Err(error) = certified(&files) {
-        let message = format!("has no good certificate: {error}");
-        source
-            .findings
-            .push(part.error("certificate", &["tls"], message));
-    }
-    Some(files)
 }
 
 fn networks(source: &mut Source<'_>, part: &Part<'_>, written: &[String]) -> Vec<Network> {

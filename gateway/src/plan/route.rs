@@ -52,6 +52,18 @@ fn compile(
     refuse_empty_lists(source, part);
     let id = id(source, part, &written);
     let action = action(source, part, &written, names);
+    if let Some(Action::Forward(upstream)) = &action
+        && upstream.h2
+        && written.websocket
+    {
+        let message = format!(
+            "lets WebSockets through to `{}`, which is spoken to in HTTP/2",
+            upstream.name
+        );
+        let finding = part.error("websocket", &["websocket"], message);
+        let hint = "they need an upstream in HTTP/1.1: leave its `http` out";
+        source.findings.push(finding.hint(hint));
+    }
     let access = access::compile(source, part, &written, names);
     let validate = shape::validate(source, part, &written);
     let mut links = names.default_links.clone();

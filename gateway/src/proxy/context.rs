@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method};
 use pingora::proxy::Session;
-use plugin_sdk::{Chain, Connection, Facts, Head, Seen};
+use plugin_sdk::{Chain, Facts, Head, Seen};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -17,10 +17,10 @@ use super::Shared;
 use super::body::BodyState;
 use crate::decide::Located;
 use crate::forward::{self, Trace};
-use crate::listener::{Patient, Turn};
+use crate::listener::{Patient, Turn, Visit};
 use crate::plan::{self, CachePolicy, Plan, Route};
 use crate::upstream::Lease;
-use crate::{framing, metrics};
+use crate::{decide, framing, metrics};
 use ending::Ended;
 
 /// What one request carries. Dropping it, after a panic too, writes its record and gives back what
@@ -31,6 +31,8 @@ pub struct Context {
     started: Instant,
     at: OffsetDateTime,
     turn: Option<Arc<Turn>>,
+    max_head: usize,
+    redirect: Option<u16>,
     pub(super) head: OwnHead,
     route: Option<Arc<Route>>,
     pub(super) facts: Facts,
@@ -60,7 +62,8 @@ pub(super) struct OwnHead {
     pub(super) path: String,
     pub(super) query: Option<String>,
     pub(super) client: IpAddr,
-    pub(super) connection: Connection,
+    /// `None` until the first callback of a request.
+    pub(super) visit: Option<Arc<Visit>>,
 }
 
 impl OwnHead {
@@ -72,7 +75,10 @@ impl OwnHead {
             query: self.query.as_deref(),
             headers,
             client: self.client,
-            connection: &self.connection,
+            connection: self
+                .visit
+                .as_ref()
+                .map_or(&decide::NO_CONNECTION, |visit| &visit.connection),
         }
     }
 }
@@ -85,13 +91,15 @@ impl Context {
             started: Instant::now(),
             at: OffsetDateTime::now_utc(),
             turn: None,
+            max_head: 0,
+            redirect: None,
             head: OwnHead {
                 method: Method::GET,
                 host: String::new(),
                 path: String::new(),
                 query: None,
                 client: IpAddr::from([0, 0, 0, 0]),
-                connection: Connection::default(),
+                visit: None,
             },
             route: None,
             facts: Facts {
@@ -119,7 +127,12 @@ impl Context {
     }
 
     /// Learns what the connection and the head say before anything is judged.
-    pub(super) fn begin(&mut self, session: &Session, listener: &plan::Listener) {
+    pub(super) fn begin(
+        &mut self,
+        session: &Session,
+        visit: Arc<Visit>,
+        listener: &plan::Listener,
+    ) {
         let patient = session
             .stream()
             .and_then(|stream| stream.as_any().downcast_ref::<Patient>());
@@ -138,7 +151,9 @@ impl Context {
         self.authority = framing::authority(head).unwrap_or_default().to_owned();
         self.trace = Trace::of(&head.headers, Uuid::new_v4().into_bytes());
         self.background = session.subrequest_ctx.is_some();
-        self.head.connection.tls = listener.tls.is_some();
+        self.head.visit = Some(visit);
+        self.max_head = listener.max_header;
+        self.redirect = listener.redirect;
         self.websocket = head.headers.contains_key(http::header::UPGRADE);
         if let Some(refused) = self.turn.as_ref().and_then(|turn| turn.refused()) {
             self.head.method = refused.method.parse().unwrap_or_default();
@@ -163,6 +178,28 @@ impl Context {
         self.route = Some(located.route);
     }
 
+    /// Whether the client's connection is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        let visit = self.head.visit.as_ref();
+        visit.is_some_and(|visit| visit.connection.tls)
+    }
+
+    /// Whether a request for this host came over a connection that was made for another.
+    pub(super) fn is_misdirected(&self, host: &str) -> bool {
+        let visit = self.head.visit.as_ref();
+        visit.is_some_and(|visit| visit.misdirects(host))
+    }
+
+    /// The largest head that its listener takes, in bytes.
+    pub(super) fn max_head(&self) -> usize {
+        self.max_head
+    }
+
+    /// The port of `https`, where its listener sends everybody on.
+    pub(super) fn redirect(&self) -> Option<u16> {
+        self.redirect
+    }
+
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -173,6 +210,13 @@ impl Context {
 
     pub(super) fn cache_policy(&self) -> Option<Arc<CachePolicy>> {
         self.route.as_ref()?.cache.clone()
+    }
+
+    /// From here on the connection is a WebSocket's.
+    pub(super) fn hand_over(&self) {
+        if let Some(turn) = &self.turn {
+            turn.hand_over();
+        }
     }
 
     /// Whether the client asks for a WebSocket. On a route that has none it was refused by now.

@@ -75,6 +75,7 @@ fn log(error: &Error, reply: &Reply, ctx: &Context) {
             upstream = %ctx.upstream_name(),
             code = reply.code(),
             reason = error.etype().as_str(),
+            why = tls_fault(error).map(|_| error.to_string()),
             "a request failed"
         );
     }
@@ -90,7 +91,33 @@ pub(super) fn reason(error: &Error) -> &'static str {
         E::WriteTimedout => "write_timeout",
         E::ConnectionClosed => "closed",
         E::InvalidHTTPHeader => "malformed",
+        E::TLSHandshakeFailure | E::InvalidCert => tls_fault(error).unwrap_or("tls"),
+        E::TLSHandshakeTimedout => "connect_timeout",
         E::ConnectNoRoute | E::ConnectError | E::SocketError | E::BindError => "connect",
         _ => "other",
     }
+}
+
+/// What failed in a handshake with an upstream; `None` when it was none. The transport keeps the
+/// cause as text only; what it says of certificates is no secret.
+fn tls_fault(error: &Error) -> Option<&'static str> {
+    if !matches!(
+        error.etype(),
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert
+    ) {
+        return None;
+    }
+    let said = error.to_string();
+    let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    Some(if says(&["UnknownIssuer", "InvalidPurpose", "Revoked"]) {
+        "tls_untrusted"
+    } else if says(&["not valid for name", "NotValidForName"]) {
+        "tls_name"
+    } else if says(&["expired", "Expired", "not valid yet", "NotValidYet"]) {
+        "tls_expired"
+    } else if says(&["received fatal alert"]) {
+        "tls_refused"
+    } else {
+        "tls"
+    })
 }

@@ -4,6 +4,7 @@ use plugin_sdk::{Body, Link, Reply, Request, Stage};
 
 use super::Context;
 use super::body::Preread;
+use super::redirect;
 use crate::decide::{self, RawHead, Refusal};
 use crate::plan::{Action, Route};
 use crate::{forward, framing, reply};
@@ -11,8 +12,9 @@ use crate::{forward, framing, reply};
 type Judged = Result<(), Box<Reply>>;
 
 /// Judges a request in the fixed order; `Err` is the answer that it gets from us.
-pub(super) async fn request(session: &mut Session, ctx: &mut Context, max_head: usize) -> Judged {
-    frame(session, ctx, max_head)?;
+pub(super) async fn request(session: &mut Session, ctx: &mut Context) -> Judged {
+    frame(session, ctx)?;
+    arrive(session, ctx)?;
     locate(session, ctx)?;
     strip(session, ctx);
     if ctx.background {
@@ -40,7 +42,8 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context, max_head: 
     }
 }
 
-fn frame(session: &mut Session, ctx: &mut Context, max_head: usize) -> Judged {
+fn frame(session: &mut Session, ctx: &mut Context) -> Judged {
+    let max_head = ctx.max_head();
     // A head that was refused as it came stands for itself: what the session holds is not it.
     let refused = ctx.refused_head().map_or(Ok(()), Err);
     refused
@@ -49,6 +52,27 @@ fn frame(session: &mut Session, ctx: &mut Context, max_head: usize) -> Judged {
             ctx.refuse_connection();
             Box::new(reply::framing(fault))
         })
+}
+
+/// Whether it came to where it should: over a connection made for its host, or to a listener that
+/// sends everybody on.
+fn arrive(session: &Session, ctx: &Context) -> Judged {
+    let head = session.req_header();
+    let Some(host) = decide::host(framing::authority(head)) else {
+        return Err(Box::new(Refusal::Host.reply()));
+    };
+    if let Some(port) = ctx.redirect() {
+        return Err(Box::new(redirect::to_https(
+            ctx.plan(),
+            port,
+            &host,
+            &head.uri,
+        )));
+    }
+    if !ctx.background && ctx.is_misdirected(&host) {
+        return Err(Box::new(reply::misdirected()));
+    }
+    Ok(())
 }
 
 fn locate(session: &Session, ctx: &mut Context) -> Judged {
@@ -88,16 +112,27 @@ async fn preflight(session: &mut Session, ctx: &mut Context) -> Judged {
 
 /// A body that says that it is too long is not waited for.
 fn size(session: &Session, ctx: &mut Context) -> Judged {
-    let said = session
-        .req_header()
-        .headers
-        .get(http::header::CONTENT_LENGTH);
-    let said: Option<u64> = said.and_then(|length| length.to_str().ok()?.parse().ok());
     let most = ctx.route().map_or(0, |route| route.max_body);
-    match said {
+    match announced(session) {
         Some(length) if length > most => Err(Box::new(reply::too_large(most))),
         _ => Ok(()),
     }
+}
+
+/// The length of the body, where its head says it.
+fn announced(session: &Session) -> Option<u64> {
+    let headers = &session.req_header().headers;
+    let said = headers.get(http::header::CONTENT_LENGTH)?;
+    said.to_str().ok()?.parse().ok()
+}
+
+/// How much of the body may still be on its way to us, in bytes.
+pub(super) fn upload(session: &mut Session, ctx: &Context) -> u64 {
+    if session.as_downstream_mut().is_body_empty() {
+        return 0;
+    }
+    let most = ctx.route().map_or(0, |route| route.max_body);
+    announced(session).map_or(most, |length| length.min(most))
 }
 
 /// What a request is put before.

@@ -1,15 +1,16 @@
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use pingora::protocols::TcpKeepalive;
+use bytes::Bytes;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use super::ask::{Asker, Fault};
+use super::template;
 use super::watch::{health, resolve};
 use crate::metrics::Metrics;
 use crate::plan;
@@ -18,10 +19,8 @@ use crate::plan;
 const EJECT_AFTER: u32 = 3;
 /// For how long.
 const EJECTED: Duration = Duration::from_secs(5);
-/// For one write to an upstream.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// For a connection in the pool: below what servers usually keep one for.
-const POOL_TIMEOUT: Duration = Duration::from_secs(50);
+/// What a slow client sends in a second, in bytes.
+const SLOW_UPLOAD: u64 = 32 * 1024;
 
 /// The addresses of one upstream and what is known of each.
 pub struct Group {
@@ -32,11 +31,36 @@ pub struct Group {
     resolved: watch::Sender<bool>,
     pub(super) metrics: Arc<Metrics>,
     tasks: std::sync::OnceLock<Vec<AbortHandle>>,
+    asker: Asker,
+}
+
+/// An address that was found, and the name that it must prove in TLS; empty in plain HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) address: SocketAddr,
+    pub(super) name: Arc<str>,
+}
+
+impl Place {
+    /// What is at `address` for a target `host:port`.
+    pub(super) fn new(upstream: &plan::Upstream, target: &str, address: SocketAddr) -> Self {
+        let host = target.rsplit_once(':').map_or(target, |(host, _)| host);
+        let name = upstream.tls.as_ref().map(|tls| {
+            let name = tls.server_name.as_deref().unwrap_or(host);
+            name.trim_start_matches('[').trim_end_matches(']')
+        });
+        Self {
+            address,
+            name: name.unwrap_or_default().into(),
+        }
+    }
 }
 
 /// One address.
 pub(super) struct Member {
     pub(super) address: SocketAddr,
+    /// What it must prove to be; empty in plain HTTP.
+    pub(super) name: Arc<str>,
     /// Cloned for each attempt: the transport wants a box of its own.
     template: HttpPeer,
     in_flight: AtomicUsize,
@@ -64,14 +88,15 @@ impl Group {
             resolved: watch::Sender::new(false),
             metrics: metrics.clone(),
             tasks: std::sync::OnceLock::new(),
+            asker: Asker::new(&upstream),
             upstream,
         });
         // Addresses need no one to ask: they serve at once.
-        let literal: Option<Vec<SocketAddr>> = group
+        let literal: Option<Vec<Place>> = group
             .upstream
             .targets
             .iter()
-            .map(|target| target.parse().ok())
+            .map(|target| Some(Place::new(&group.upstream, target, target.parse().ok()?)))
             .collect();
         let mut tasks = Vec::new();
         match literal {
@@ -136,13 +161,15 @@ impl Group {
     }
 
     /// Replaces the addresses. One that stays keeps what is known of it.
-    pub(super) fn set(&self, addresses: &[SocketAddr]) {
+    pub(super) fn set(&self, places: &[Place]) {
         let old = self.members.load();
-        let members = addresses.iter().map(|address| {
-            let known = old.iter().find(|member| member.address == *address);
+        let members = places.iter().map(|place| {
+            let known = old
+                .iter()
+                .find(|member| member.address == place.address && member.name == place.name);
             known
                 .cloned()
-                .unwrap_or_else(|| Arc::new(Member::new(*address, &self.upstream)))
+                .unwrap_or_else(|| Arc::new(Member::new(place, &self.upstream)))
         });
         self.members.store(Arc::new(members.collect()));
         self.resolved.send_replace(true);
@@ -153,6 +180,10 @@ impl Group {
     pub(super) fn unresolved(&self) {
         self.failed("resolve");
         self.resolved.send_replace(true);
+    }
+
+    pub(super) fn asker(&self) -> &Asker {
+        &self.asker
     }
 
     pub(super) fn members(&self) -> Arc<Vec<Arc<Member>>> {
@@ -208,28 +239,11 @@ impl Drop for Group {
 }
 
 impl Member {
-    fn new(address: SocketAddr, upstream: &plan::Upstream) -> Self {
-        let mut template = HttpPeer::new(address, false, String::new());
-        let options = &mut template.options;
-        options.connection_timeout = Some(upstream.connect_timeout);
-        options.total_connection_timeout = Some(upstream.connect_timeout);
-        options.write_timeout = Some(WRITE_TIMEOUT);
-        options.idle_timeout = Some(POOL_TIMEOUT);
-        options.tcp_keepalive = Some(TcpKeepalive {
-            idle: Duration::from_secs(60),
-            interval: Duration::from_secs(5),
-            count: 5,
-            #[cfg(target_os = "linux")]
-            user_timeout: Duration::ZERO,
-        });
-        // The pool tells connections apart by address alone: two upstreams at one address may
-        // differ in whom they trust.
-        let mut group = DefaultHasher::new();
-        upstream.name.hash(&mut group);
-        template.group_key = group.finish();
+    fn new(place: &Place, upstream: &plan::Upstream) -> Self {
         Self {
-            address,
-            template,
+            address: place.address,
+            name: place.name.clone(),
+            template: template::of(place, upstream),
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
@@ -243,11 +257,31 @@ impl Member {
 }
 
 impl Lease {
-    /// The target as the transport wants it. `read` bounds the wait for each part of the answer.
-    pub fn peer(&self, read: Duration) -> Box<HttpPeer> {
+    /// The target as the transport wants it. `read` bounds the wait for each part of the answer;
+    /// `upload` is how much of the request's body may still have to come, in bytes.
+    ///
+    /// On HTTP/2 the transport counts from the request's head, even while a body is on its way.
+    /// Such a body gets the time that a slow client takes, a second for each 32 KiB.
+    pub fn peer(&self, read: Duration, upload: u64) -> Box<HttpPeer> {
         let mut peer = Box::new(self.member.template.clone());
-        peer.options.read_timeout = Some(read);
+        let allowance = match self.group.upstream.h2 {
+            true => Duration::from_secs(upload.div_ceil(SLOW_UPLOAD)),
+            false => Duration::ZERO,
+        };
+        peer.options.read_timeout = Some(read.saturating_add(allowance));
         peer
+    }
+
+    /// Asks it a question of our own, over a connection made for it, the way that requests are sent
+    /// there. `limit` bounds the answer's body, in bytes; without one it is not read. Time is the
+    /// caller's to bound.
+    pub async fn ask(
+        &self,
+        request: http::Request<Bytes>,
+        limit: Option<usize>,
+    ) -> Result<http::Response<Bytes>, Fault> {
+        let (address, name) = (self.member.address, &self.member.name);
+        self.group.asker.ask(address, name, request, limit).await
     }
 
     /// Where it is.
@@ -305,6 +339,8 @@ mod tests {
         let upstream = plan::Upstream {
             name: "users".into(),
             targets: targets.iter().map(ToString::to_string).collect(),
+            tls: None,
+            h2: false,
             connect_timeout: Duration::from_secs(1),
             health: None,
         };
@@ -348,21 +384,5 @@ mod tests {
             group.choose(&[two]).expect("better than nothing").address(),
             one
         );
-    }
-
-    #[test]
-    fn two_upstreams_at_one_address_share_no_connection() {
-        let template = |name: &str| {
-            let upstream = plan::Upstream {
-                name: name.into(),
-                targets: vec![],
-                connect_timeout: Duration::from_secs(1),
-                health: None,
-            };
-            Member::new("192.0.2.1:80".parse().expect("an address"), &upstream)
-                .template
-                .group_key
-        };
-        assert_ne!(template("users"), template("money"));
     }
 }

@@ -3,8 +3,11 @@ use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::group::Group;
-use crate::plan::Health;
+use bytes::Bytes;
+
+use super::ask::Asker;
+use super::group::{Group, Member, Place};
+use crate::plan::{self, Health};
 
 /// Between two questions to the resolver: names move, and a failed question is soon asked again.
 const RESOLVE_EVERY: Duration = Duration::from_secs(5);
@@ -16,13 +19,10 @@ const UNHEALTHY_AFTER: u32 = 3;
 /// Keeps a group's addresses current until the group is gone.
 pub(super) async fn resolve(group: Weak<Group>) {
     loop {
-        let Some(targets) = group
-            .upgrade()
-            .map(|group| group.upstream().targets.clone())
-        else {
+        let Some(upstream) = group.upgrade().map(|group| group.upstream().clone()) else {
             return;
         };
-        let addresses = look_up(&targets).await;
+        let addresses = look_up(&upstream).await;
         let Some(group) = group.upgrade() else { return };
         match addresses {
             Ok(addresses) if !addresses.is_empty() => group.set(&addresses),
@@ -38,11 +38,11 @@ pub(super) async fn resolve(group: Weak<Group>) {
 }
 
 /// The addresses of all targets. One that fails fails all: half a group would look like a whole.
-async fn look_up(targets: &[String]) -> std::io::Result<Vec<SocketAddr>> {
+async fn look_up(upstream: &plan::Upstream) -> std::io::Result<Vec<Place>> {
     let mut all = Vec::new();
-    for target in targets {
+    for target in &upstream.targets {
         let found = tokio::time::timeout(ANSWER, tokio::net::lookup_host(target)).await??;
-        all.extend(found);
+        all.extend(found.map(|address| Place::new(upstream, target, address)));
     }
     all.sort_unstable();
     all.dedup();
@@ -51,34 +51,18 @@ async fn look_up(targets: &[String]) -> std::io::Result<Vec<SocketAddr>> {
 
 /// Asks each target for its health until the group is gone.
 pub(super) async fn health(group: Weak<Group>, check: Health) {
-    let client = match reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(ANSWER)
-        .pool_max_idle_per_host(0)
-        // Inside nobody is trusted by certificate, and no proxy stands between us.
-        .tls_certs_only([])
-        .no_proxy()
-        .build()
-    {
-        Ok(client) => client,
-        Err(error) => return tracing::error!(%error, "health can't be asked for"),
-    };
     let mut bad = std::collections::HashMap::<SocketAddr, u32>::new();
     loop {
         tokio::time::sleep(check.every).await;
-        let Some(members) = group.upgrade().map(|group| group.members()) else {
+        let Some(group_now) = group.upgrade() else {
             return;
         };
-        let asked = members.iter().map(|member| {
-            let url = format!("http://{}{}", member.address, check.path);
-            let question = client.get(url).send();
-            async move {
-                question
-                    .await
-                    .is_ok_and(|answer| answer.status().is_success())
-            }
-        });
+        let members = group_now.members();
+        let asked = members
+            .iter()
+            .map(|member| is_well(group_now.asker(), member, &check.path));
         let answers = futures::future::join_all(asked).await;
+        drop(group_now);
         bad.retain(|address, _| members.iter().any(|member| member.address == *address));
         for (member, good) in members.iter().zip(answers) {
             let count = bad.entry(member.address).or_default();
@@ -92,5 +76,21 @@ pub(super) async fn health(group: Weak<Group>, check: Health) {
             Some(group) => group.report(),
             None => return,
         }
+    }
+}
+
+/// Whether a target says that it is well.
+async fn is_well(asker: &Asker, member: &Member, path: &str) -> bool {
+    let Ok(question) = http::Request::get(path).body(Bytes::new()) else {
+        return false;
+    };
+    let answer = asker.ask(member.address, &member.name, question, None);
+    match tokio::time::timeout(ANSWER, answer).await {
+        Ok(Ok(answer)) => answer.status().is_success(),
+        Ok(Err(error)) => {
+            tracing::debug!(target = %member.address, error, "health was asked for in vain");
+            false
+        }
+        Err(_) => false,
     }
 }

@@ -80,7 +80,9 @@ async fn a_certificate_is_swapped_under_running_connections() {
         "the old one is still shown"
     );
     trusting(&stage, &renewed, &[]).await.unwrap();
-    let expiry = stage.metric("gateway_certificate_expiry_timestamp_seconds{listener=\"edge\"}");
+    let expiry = stage.metric(
+        "gateway_certificate_expiry_timestamp_seconds{certificate=\"edge.pem\",listener=\"edge\"}",
+    );
     assert!(expiry > 1_700_000_000.0, "{expiry}");
 }
 

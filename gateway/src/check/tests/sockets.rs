@@ -56,7 +56,7 @@ fn listeners() {
         "\"0.0.0.0:8080\"",
         expect![[r#"
             warning[listener.plain]: listener "edge" speaks plain HTTP on an address that others reach
-              --> routes.yaml:3:17      hint: add `tls: { cert: …, key: … }`
+              --> routes.yaml:3:17      hint: add `tls: { cert: …, key: … }`, or `redirect: https`
             routes.yaml: good (3 routes, 1 warning)
         "#]],
     );
@@ -101,16 +101,16 @@ fn upstreams() {
         "[\"http://127.0.0.1:9081\"]",
         "[\"http://a:1\", \"http://a:1\", \"https://b:1\", b, \"http://c\"]",
         expect![[r#"
-        error[upstream.target.twice]: upstream "users" names the target `http://a:1` twice
-          --> routes.yaml:7:36
-        error[upstream.target]: upstream "users" can't reach `https://b:1`
-          --> routes.yaml:7:50      hint: write it as `http://host:port`; upstreams are spoken to in plain HTTP
-        error[upstream.target]: upstream "users" can't reach `b`
-          --> routes.yaml:7:65      hint: write it as `http://host:port`; upstreams are spoken to in plain HTTP
-        error[upstream.target]: upstream "users" can't reach `http://c`
-          --> routes.yaml:7:68      hint: say its port: `http://host:port`
-        routes.yaml: refused (4 errors, 0 warnings)
-    "#]],
+            error[upstream.target.twice]: upstream "users" names the target `http://a:1` twice
+              --> routes.yaml:7:36
+            error[upstream.targets.mixed]: upstream "users" mixes `http` and `https`: `https://b:1`
+              --> routes.yaml:7:50      hint: a request would be encrypted or not by chance: make them alike
+            error[upstream.target]: upstream "users" can't reach `b`
+              --> routes.yaml:7:65      hint: write it as `http://host:port` or `https://host:port`
+            error[upstream.target]: upstream "users" can't reach `http://c`
+              --> routes.yaml:7:68      hint: say its port: `http://host:port`
+            routes.yaml: refused (4 errors, 0 warnings)
+        "#]],
     );
     spoilt(
         "9081\"] }",

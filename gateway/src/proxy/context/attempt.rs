@@ -14,8 +14,9 @@ const WEBSOCKET_SILENCE: Duration = Duration::from_secs(600);
 
 /// Towards the upstream.
 impl Context {
-    /// Takes a target for one more attempt; `None` when none is known.
-    pub(in crate::proxy) fn attempt(&mut self) -> Option<Box<HttpPeer>> {
+    /// Takes a target for one more attempt; `None` when none is known. `upload` is how much of the
+    /// body may still be on its way to us, in bytes.
+    pub(in crate::proxy) fn attempt(&mut self, upload: u64) -> Option<Box<HttpPeer>> {
         let route = self.route.as_ref()?;
         self.attempts += 1;
         self.body.again();
@@ -29,7 +30,7 @@ impl Context {
         } else {
             route.timeout
         };
-        let peer = lease.peer(silence);
+        let peer = lease.peer(silence, upload);
         self.asked.get_or_insert_with(Instant::now);
         self.lease = Some(lease);
         Some(peer)
@@ -91,10 +92,11 @@ impl Context {
             client: self.head.client,
             via: self.via,
             authority: &self.authority,
-            tls: self.head.connection.tls,
+            tls: self.is_encrypted(),
             trace: &self.trace,
             cookies: &self.plan.cookies,
             websocket: self.websocket,
+            h2: route.action.upstream().is_some_and(|upstream| upstream.h2),
             now: now.map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX)),
         })
     }
