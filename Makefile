@@ -4,7 +4,7 @@
 target := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo bench schema sqlx
+.PHONY: help run test check demo bench fuzz schema sqlx
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf 'make %-8s %s\n' "$$name" "$$what"; done
@@ -34,6 +34,10 @@ bench: ## Weigh the gateway's work beside nginx's
 	@deploy/local/install.sh build run bench
 	cargo build --release --locked -p loadtest -p gateway
 	@"$(target)/release/loadtest" bench
+
+fuzz: ## Give the gateway's parsers random bytes, each for MINUTES (12)
+	@deploy/local/install.sh build
+	@gateway/fuzz/run.sh
 
 schema: ## Write the schema of routes.yaml and the OpenAPI documents anew
 	@deploy/local/install.sh build

@@ -114,7 +114,6 @@ fn decode(segment: &[u8]) -> Result<Vec<u8>, PathError> {
                 rest = &rest[2..];
                 match byte {
                     b'/' | b'\\' => return Err(PathError::EncodedSeparator),
-                    b'%' if triplet(rest).is_some() => return Err(PathError::EncodedSeparator),
                     b';' => return Err(PathError::ForbiddenByte),
                     _ => decoded.push(byte),
                 }
@@ -123,6 +122,11 @@ fn decode(segment: &[u8]) -> Result<Vec<u8>, PathError> {
             byte if may_stand_raw(byte) => decoded.push(byte),
             _ => return Err(PathError::ForbiddenByte),
         }
+    }
+    // Asked of what came out: the digits behind a `%25` may have been triplets themselves.
+    let twice = |at: &[u8]| at[0] == b'%' && triplet(&at[1..]).is_some();
+    if decoded.windows(3).any(twice) {
+        return Err(PathError::EncodedSeparator);
     }
     Ok(decoded)
 }
@@ -184,6 +188,9 @@ mod tests {
             ("/a%2Fb", Err(EncodedSeparator)),
             ("/a%5cb", Err(EncodedSeparator)),
             ("/%252e%252e/admin", Err(EncodedSeparator)),
+            ("/%25%32%65%25%32%65/admin", Err(EncodedSeparator)),
+            ("/%252%65", Err(EncodedSeparator)),
+            ("/%25%32e", Err(EncodedSeparator)),
             ("/a\\b", Err(ForbiddenByte)),
             ("/admin;x", Err(ForbiddenByte)),
             ("/admin%3bx", Err(ForbiddenByte)),

@@ -15,14 +15,20 @@ pub fn run(bytes: &[u8]) {
     };
     let (head, body) = bytes.split_at(whole.length);
     assert!(head.ends_with(b"\r\n\r\n") && head.len() <= MAX_HEAD);
-    assert!(!head[..head.len() - 2].ends_with(b"\r\n\r\n"), "it ended before");
+    assert!(
+        !head[..head.len() - 2].ends_with(b"\r\n\r\n"),
+        "it ended before"
+    );
     same_to_others(head, whole.chunked);
     if whole.chunked {
         chunks(body);
     }
 }
 
-fn in_pieces(bytes: &[u8], judged: Result<Option<gateway::framing::raw::Whole>, gateway::framing::Fault>) {
+fn in_pieces(
+    bytes: &[u8],
+    judged: Result<Option<gateway::framing::raw::Whole>, gateway::framing::Fault>,
+) {
     let mut reader = Reader::default();
     for until in [bytes.len() / 3, bytes.len() / 2] {
         match reader.read(&bytes[..until], MAX_HEAD) {
@@ -40,7 +46,8 @@ fn same_to_others(head: &[u8], chunked: bool) {
     assert_eq!(read, httparse::Status::Complete(head.len()));
     let named = |name: &str| {
         let all = request.headers.iter();
-        all.filter(|field| field.name.eq_ignore_ascii_case(name)).count()
+        all.filter(|field| field.name.eq_ignore_ascii_case(name))
+            .count()
     };
     let lines = head.split(|byte| *byte == b'\n').count();
     assert_eq!(request.headers.len() + 3, lines, "a line that is no field");
@@ -49,9 +56,17 @@ fn same_to_others(head: &[u8], chunked: bool) {
     assert_eq!(named("transfer-encoding") == 1, chunked);
     assert!(request.version == Some(1) || !chunked);
     let target = request.path.expect("a target");
-    assert!(target.bytes().all(|byte| byte.is_ascii_graphic()), "{target}");
+    assert!(
+        target.bytes().all(|byte| byte.is_ascii_graphic()),
+        "{target}"
+    );
     for field in request.headers.iter() {
-        assert!(!field.value.iter().any(|byte| b"\0\r\n\x0b\x7f".contains(byte)));
+        assert!(
+            !field
+                .value
+                .iter()
+                .any(|byte| b"\0\r\n\x0b\x7f".contains(byte))
+        );
     }
 }
 
@@ -74,10 +89,16 @@ fn chunks(body: &[u8]) {
                 let Some(behind) = rest[at..].get(size as usize..) else {
                     return;
                 };
-                assert!(b"\r\n".starts_with(&behind[..behind.len().min(2)]), "cut elsewhere");
+                assert!(
+                    b"\r\n".starts_with(&behind[..behind.len().min(2)]),
+                    "cut elsewhere"
+                );
                 rest = behind.get(2..).unwrap_or_default();
             }
-            Err(_) => panic!("another reader refuses {:?}", rest.escape_ascii().to_string()),
+            Err(_) => panic!(
+                "another reader refuses {:?}",
+                rest.escape_ascii().to_string()
+            ),
         }
     }
 }

@@ -22,7 +22,7 @@ static CHAIN: LazyLock<Chain> = LazyLock::new(build);
 fn build() -> Chain {
     let x = URL_SAFE_NO_PAD.encode(KEY.verifying_key().as_bytes());
     let key = json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "k1", "x": x });
-    let folder = crate::folder();
+    let folder = super::folder();
     let document = json!({ "keys": [key] }).to_string();
     std::fs::write(folder.join("jwks.json"), document).expect("a file");
     let config = json!({
@@ -53,8 +53,16 @@ pub fn run(bytes: &[u8]) {
             return;
         };
         let claims: serde_json::Value = serde_json::from_str(claims).expect("believed claims");
-        assert_eq!((&claims["iss"], &claims["sub"]), (&json!("https://id.test"), &json!(sub)));
-        assert!(claims["exp"].as_i64().is_some_and(|exp| exp > 1_767_225_600 - 31), "{claims}");
+        assert_eq!(
+            (&claims["iss"], &claims["sub"]),
+            (&json!("https://id.test"), &json!(sub))
+        );
+        assert!(
+            claims["exp"]
+                .as_i64()
+                .is_some_and(|exp| exp > 1_767_225_600 - 31),
+            "{claims}"
+        );
         let header: serde_json::Value = serde_json::from_str(header).expect("a believed header");
         assert_eq!(header["alg"], "EdDSA");
         assert!(header.get("crit").is_none() && header.get("b64").is_none());
@@ -63,7 +71,10 @@ pub fn run(bytes: &[u8]) {
 
 fn judge(token: &str) -> Option<String> {
     let value = format!("Bearer {token}");
-    if value.bytes().any(|byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f) {
+    if value
+        .bytes()
+        .any(|byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f)
+    {
         return None;
     }
     let mut request = TestRequest::new("GET", "/").header("authorization", &value);

@@ -7,12 +7,15 @@ use gateway::decide::{self, RawHead};
 use http::{HeaderMap, Method};
 
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = crate::folder();
+    let folder = super::folder();
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
     let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
     write("edge.pem", &certified.cert.pem());
     write("edge.key", &certified.signing_key.serialize_pem());
-    write("identity.key", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
+    write(
+        "identity.key",
+        "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+    );
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(folder.join("identity.key"), private).expect("a mode");
     folder.join("routes.yaml")
@@ -39,7 +42,10 @@ pub fn run(bytes: &[u8]) {
         }
         Err(refused) => {
             let text = refused.findings.to_string();
-            assert!(text.contains("error"), "refused, and nobody knows why: {text}");
+            assert!(
+                text.contains("error"),
+                "refused, and nobody knows why: {text}"
+            );
         }
     }
 }

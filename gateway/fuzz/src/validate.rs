@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 static CHAIN: LazyLock<Chain> = LazyLock::new(build);
 
 fn build() -> Chain {
-    let folder = crate::folder();
+    let folder = super::folder();
     let document = json!({
         "openapi": "3.1.0",
         "info": { "title": "fuzz", "version": "1" },
@@ -69,9 +69,15 @@ pub fn run(bytes: &[u8]) {
     assert!(name.len() <= 8 && name.bytes().all(|byte| byte.is_ascii_lowercase()));
     assert!(object.get("amount").is_none_or(|amount| {
         // JSON Schema takes 1.0 for an integer.
-        amount.as_f64().is_some_and(|amount| amount.fract() == 0.0 && (0.0..=1000.0).contains(&amount))
+        amount
+            .as_f64()
+            .is_some_and(|amount| amount.fract() == 0.0 && (0.0..=1000.0).contains(&amount))
     }));
-    assert!(object.keys().all(|key| ["name", "amount", "when", "inner"].contains(&key.as_str())));
+    assert!(
+        object
+            .keys()
+            .all(|key| ["name", "amount", "when", "inner"].contains(&key.as_str()))
+    );
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         assert!(pair.len() < 200, "{query}");
     }

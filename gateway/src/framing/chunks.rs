@@ -26,6 +26,8 @@ pub struct Chunks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Size,
+    /// Behind a size; old servers fill it up with spaces.
+    Blank,
     Extension,
     /// After the CR of a size's line.
     SizeFeed,
@@ -88,8 +90,9 @@ impl Chunks {
                 At::Size
             }
             (At::Size, b'\r') if self.digits > 0 => At::SizeFeed,
-            (At::Size, b';' | b' ' | b'\t') if self.digits > 0 => At::Extension,
-            (At::Extension, b'\r') => At::SizeFeed,
+            (At::Size | At::Blank, b';') if self.digits > 0 => At::Extension,
+            (At::Size | At::Blank, b' ' | b'\t') if self.digits > 0 => At::Blank,
+            (At::Blank | At::Extension, b'\r') => At::SizeFeed,
             (At::Extension, _) if !is_control(&byte) => At::Extension,
             (At::SizeFeed, b'\n') => {
                 (self.line, self.digits) = (0, 0);

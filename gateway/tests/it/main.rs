@@ -15,6 +15,7 @@ mod early;
 mod faults;
 mod forward;
 mod framing;
+mod fuzz;
 mod h2spec;
 mod limits;
 mod management;
