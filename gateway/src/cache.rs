@@ -94,9 +94,10 @@ fn may_share(method: &Method, headers: &HeaderMap, policy: &CachePolicy) -> bool
 }
 
 /// The key of a request: every part under its length, so that no two requests share one.
-/// `GET` and `HEAD` do.
+/// `GET` and `HEAD` do. Two routes never do: of one path they may be told apart by a header.
 pub fn key(
     policy: &CachePolicy,
+    route: &str,
     tls: bool,
     host: &str,
     path: &str,
@@ -110,7 +111,7 @@ pub fn key(
     pairs.sort_by_key(|pair| pair.split_once('=').map_or(*pair, |(name, _)| name));
     let scheme = if tls { "https" } else { "http" };
     let asked = if query.is_some() { "?" } else { "" };
-    let parts = [&*policy.name, scheme, host, path, asked]
+    let parts = [&*policy.name, route, scheme, host, path, asked]
         .into_iter()
         .chain(pairs);
     let mut primary = Vec::with_capacity(128);

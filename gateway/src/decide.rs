@@ -2,15 +2,18 @@
 
 mod asker;
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use plugin_sdk::{Chain, Connection, Facts, Head, Link, Params, Reply, Request, Stage};
+use plugin_sdk::{Chain, Connection, Facts, Head, Link, Params, Principal, Reply, Request, Stage};
 
+use crate::action::{self, Asked};
 use crate::path::{self, PathError};
-use crate::plan::{Plan, Route};
-use crate::router::Miss;
+use crate::plan::{Action, Plan, Route, Upstream};
+use crate::router::{Miss, Signs};
 
 pub use asker::Asker;
 
@@ -71,10 +74,17 @@ pub enum Refusal {
 pub fn locate(plan: &Plan, head: &RawHead<'_>) -> Result<Located, Refusal> {
     let host = host(head.authority).ok_or(Refusal::Host)?;
     let path = path::canonical(head.path).map_err(Refusal::Path)?;
-    let find = |method: &Method| plan.router.find(&host, method, &path);
-    let (found, preflight) = match (find(head.method), asked_for(head)) {
+    let find = |method: &Method, preflight| {
+        let signs = Signs {
+            headers: head.headers,
+            query: head.query,
+            preflight,
+        };
+        plan.router.find(&host, method, &path, &signs)
+    };
+    let (found, preflight) = match (find(head.method, false), asked_for(head)) {
         // A route that takes OPTIONS itself gets its preflights like any other request.
-        (Err(Miss::MethodNotAllowed(_)), Some(asked)) => (find(&asked), true),
+        (Err(Miss::MethodNotAllowed(_)), Some(asked)) => (find(&asked, true), true),
         (found, _) => (found, false),
     };
     let found = found.map_err(|miss| match miss {
@@ -120,6 +130,21 @@ pub fn admit(route: &Route, facts: &Facts) -> Option<Box<Reply>> {
     })
 }
 
+/// The upstream that a request goes to, if it goes on: the same one for all requests of a caller
+/// or, where nobody is known, of an address (IPv6: a /64, which one client owns).
+pub fn upstream<'a>(
+    route: &'a Route,
+    who: Option<&Principal>,
+    client: IpAddr,
+) -> Option<&'a Arc<Upstream>> {
+    let shares = &route.action.forward()?.shares;
+    match (who, client) {
+        (Some(who), _) => action::choose(shares, who.sub.as_bytes()),
+        (None, IpAddr::V4(address)) => action::choose(shares, &address.octets()),
+        (None, IpAddr::V6(address)) => action::choose(shares, &address.octets()[..8]),
+    }
+}
+
 /// What becomes of a request, as far as its head and its caller tell: limits, validation and the
 /// upstream have not been asked.
 pub enum Decision {
@@ -129,7 +154,9 @@ pub enum Decision {
     Refused(Located, Box<Reply>),
     /// It is a CORS preflight: the edge answers it, nothing is forwarded.
     Preflight(Located),
-    /// It goes on.
+    /// It may, and the gateway answers it.
+    Answered(Located, Box<Reply>),
+    /// It goes on, or a plugin answers it.
     Forward(Located),
 }
 
@@ -144,7 +171,19 @@ pub fn decide(plan: &Plan, head: &RawHead<'_>, asker: &Asker) -> Decision {
     }
     match judge(&located, head, asker) {
         Some(reply) => Decision::Refused(located, reply),
-        None => Decision::Forward(located),
+        None => match answer(&located, head) {
+            Some(reply) => Decision::Answered(located, Box::new(reply)),
+            None => Decision::Forward(located),
+        },
+    }
+}
+
+/// What the route itself answers.
+fn answer(located: &Located, head: &RawHead<'_>) -> Option<Reply> {
+    match &located.route.action {
+        Action::Redirect(redirect) => Some(redirect.reply(&located.asked(head.query))),
+        Action::Respond(respond) => Some(respond.reply()),
+        Action::Forward(_) | Action::Answer(_) => None,
     }
 }
 
@@ -175,6 +214,22 @@ pub(crate) fn authorize(
 }
 
 impl Located {
+    /// What the templates of its route are filled in with.
+    pub(crate) fn asked<'a>(&'a self, query: Option<&'a str>) -> Asked<'a> {
+        Asked {
+            pattern: &self.route.rule.path,
+            params: &self.params,
+            path: &self.path,
+            query,
+        }
+    }
+
+    /// The path that the upstream gets, if the request goes on.
+    pub(crate) fn forwarded(&self) -> Option<Cow<'_, str>> {
+        let forward = self.route.action.forward()?;
+        Some(forward.rewrite.path(&self.asked(None)))
+    }
+
     /// What is known once the asker has proven who they are, as far as the route asks for it.
     pub(crate) fn facts(&self, asker: &Asker) -> Facts {
         let mut facts = Facts {
@@ -208,9 +263,10 @@ impl Decision {
     pub fn located(&self) -> Option<&Located> {
         match self {
             Self::NoRoute(_) => None,
-            Self::Refused(located, _) | Self::Preflight(located) | Self::Forward(located) => {
-                Some(located)
-            }
+            Self::Refused(located, _)
+            | Self::Answered(located, _)
+            | Self::Preflight(located)
+            | Self::Forward(located) => Some(located),
         }
     }
 
@@ -219,11 +275,11 @@ impl Decision {
         self.located().map(|located| &*located.route.id)
     }
 
-    /// The status of the refusal, if it is one.
+    /// The status of the refusal or of the route's own answer, if it is one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::NoRoute(refusal) => Some(refusal.reply().status.as_u16()),
-            Self::Refused(_, reply) => Some(reply.status.as_u16()),
+            Self::Refused(_, reply) | Self::Answered(_, reply) => Some(reply.status.as_u16()),
             Self::Preflight(_) | Self::Forward(_) => None,
         }
     }

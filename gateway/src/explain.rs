@@ -1,17 +1,19 @@
 //! `gateway explain`: what becomes of a request, and why. It asks the same [`decide`] as the edge.
 
+mod lost;
 mod report;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use anyhow::{Context, ensure};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use plugin_sdk::{Clock, Link, Mode, Stage, SystemClock};
 
 use crate::decide::{self, Asker, Decision, Located, RawHead};
 use crate::plan::Plan;
-use crate::router::{Match, Segment};
-use crate::table::Caller;
+use crate::router::{Host, Match};
+use crate::table::{Caller, Percent};
 
 pub use report::{Explanation, RunnerUp, Step, Way};
 
@@ -50,7 +52,7 @@ pub fn explain(plan: &Plan, question: &Question) -> anyhow::Result<Explanation> 
     let asker = Asker::new(question.from, question.caller.as_ref(), now);
     let decision = decide::decide(plan, &head, &asker);
     let winner = decision.located();
-    let runners_up = runners_up(plan, path, &method, winner);
+    let runners_up = lost::runners_up(plan, &head, decision.route());
     Ok(Explanation {
         method: method.to_string(),
         asked: path.to_owned(),
@@ -114,61 +116,15 @@ fn verdict(decision: &Decision) -> String {
             format!("refused with {} {}", reply.status.as_u16(), reply.code())
         }
         Decision::Preflight(_) => "a preflight: answered at the edge, nothing is forwarded".into(),
-        Decision::Forward(located) => located.route.action.to_string(),
-    }
-}
-
-/// Every other route whose path fits, and why it is not the one.
-fn runners_up(plan: &Plan, path: &str, method: &Method, winner: Option<&Located>) -> Vec<RunnerUp> {
-    let Ok(path) = crate::path::canonical(path) else {
-        return Vec::new();
-    };
-    let rules = plan.router.rules().iter();
-    let fitting = rules.filter(|(rule, _)| rule.path.matches(&path));
-    let others = fitting.filter(|(_, route)| winner.is_none_or(|won| won.route.id != route.id));
-    others
-        .map(|(rule, route)| RunnerUp {
-            route: route.id.to_string(),
-            lost: why_lost(rule, method, winner),
-        })
-        .collect()
-}
-
-fn why_lost(rule: &Match, method: &Method, winner: Option<&Located>) -> String {
-    let methods: Vec<&str> = rule.methods.iter().map(Method::as_str).collect();
-    let methods = methods.join(", ");
-    let Some(winner) = winner.map(|located| &located.route.rule) else {
-        return match &rule.host {
-            Some(host) => format!("takes {methods} for the host {host}"),
-            None => format!("takes {methods}, not {method}"),
-        };
-    };
-    if rule.host != winner.host {
-        return match (&rule.host, &winner.host) {
-            (Some(host), _) => format!("is for the host {host}"),
-            (None, _) => "is for any host, the winner for this one".into(),
-        };
-    }
-    if rule.path.segments() == winner.path.segments()
-        && rule.path.has_tail() == winner.path.has_tail()
-    {
-        return format!("takes {methods}");
-    }
-    let pairs = rule.path.segments().iter().zip(winner.path.segments());
-    let wider = pairs
-        .into_iter()
-        .find_map(|(ours, theirs)| match (ours, theirs) {
-            (Segment::Param(name), Segment::Literal(text)) => Some((name, text)),
-            _ => None,
-        });
-    match wider {
-        Some((name, text)) => {
-            format!(
-                "{} is wider: {{{name}}} where the winner says {text}",
-                rule.path
-            )
+        Decision::Answered(_, reply) => {
+            let status = reply.status.as_u16();
+            let location = reply.headers.get(header::LOCATION);
+            match location.and_then(|location| location.to_str().ok()) {
+                Some(location) => format!("is redirected to {location} with {status}"),
+                None => format!("is answered with {status}"),
+            }
         }
-        None => format!("{} is wider than {}", rule.path, winner.path),
+        Decision::Forward(located) => located.route.action.to_string(),
     }
 }
 
@@ -181,6 +137,7 @@ fn way(
 ) -> Way {
     let route = &located.route;
     let facts = located.facts(asker);
+    let chosen = decide::upstream(route, facts.principal.as_deref(), asker.client);
     let shadow = |link: &Link| match link.mode {
         Mode::Enforce => "",
         Mode::Shadow => " (shadow: refuses nothing)",
@@ -223,10 +180,23 @@ fn way(
         chain: route.chain.links().iter().map(judged).collect(),
         authenticated: route.authenticated,
         action: route.action.to_string(),
-        targets: route
+        upstream: chosen.map(|upstream| upstream.name.to_string()),
+        targets: chosen.map_or_else(Vec::new, |upstream| upstream.targets.clone()),
+        forwarded: located
+            .forwarded()
+            .filter(|path| **path != *located.path)
+            .map(Cow::into_owned),
+        mirror: route
             .action
-            .upstream()
-            .map_or_else(Vec::new, |upstream| upstream.targets.clone()),
+            .forward()
+            .and_then(|forward| forward.mirror.as_ref())
+            .map(|mirror| {
+                format!(
+                    "{} of it to {}",
+                    Percent(mirror.share),
+                    mirror.upstream.name
+                )
+            }),
         timeout_ms: u64::try_from(route.timeout.as_millis()).unwrap_or(u64::MAX),
         max_body: route.max_body,
         connect_retries: route.connect_retries,
@@ -238,8 +208,15 @@ fn way(
 
 fn rule(rule: &Match) -> String {
     let methods: Vec<&str> = rule.methods.iter().map(Method::as_str).collect();
-    let host = rule.host.as_deref().unwrap_or_default();
-    format!("{} {host}{}", methods.join("|"), rule.path)
+    let host = match &rule.host {
+        Host::Any => String::new(),
+        host => host.to_string(),
+    };
+    let asked = match rule.conditions.is_empty() {
+        true => String::new(),
+        false => format!(" with {}", rule.conditions),
+    };
+    format!("{} {host}{}{asked}", methods.join("|"), rule.path)
 }
 
 #[cfg(test)]

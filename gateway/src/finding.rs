@@ -78,6 +78,11 @@ impl Findings {
         self.0.insert(after, finding);
     }
 
+    /// Adds some, each at its place.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.push(finding));
+    }
+
     /// Whether the table is to be refused.
     pub fn refuse(&self) -> bool {
         self.0.iter().any(|finding| finding.level == Level::Error)
@@ -92,6 +97,16 @@ impl Findings {
     /// Them, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.0.iter()
+    }
+}
+
+impl Place {
+    /// Where it is, for a reader of another place: `on line 7`, or `in routes.d/a.yaml on line 7`.
+    pub(crate) fn from(&self, reader: &Self) -> String {
+        if self.file == reader.file {
+            return format!("on line {}", self.line);
+        }
+        format!("in {} on line {}", self.file.display(), self.line)
     }
 }
 

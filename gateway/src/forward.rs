@@ -62,14 +62,21 @@ pub fn foreign(headers: &HeaderMap, identity: &Identity) -> Vec<HeaderName> {
     };
     headers
         .keys()
-        .filter(|name| {
-            speaks_of_identity(name.as_str(), identity)
-                || is_respelt(name.as_str())
-                || is_forwarded(name.as_str())
-                || nominated(name)
-        })
+        .filter(|name| is_foreign(name, identity) || nominated(name))
         .cloned()
         .collect()
+}
+
+/// Whether a client has no say in a header of this name. What its `Connection` nominates comes to
+/// that with each request.
+pub(crate) fn is_foreign(name: &HeaderName, identity: &Identity) -> bool {
+    let name = name.as_str();
+    speaks_of_identity(name, identity) || is_respelt(name) || is_forwarded(name)
+}
+
+/// Whether a header concerns one connection only.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(&name.as_str())
 }
 
 fn speaks_of_identity(name: &str, identity: &Identity) -> bool {

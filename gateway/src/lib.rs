@@ -54,8 +54,14 @@ pub mod path;
 // Host, path and method to a route.
 pub mod router;
 
+// What becomes of it: on to whom, or answered with what.
+pub mod action;
+
 // What the upstream gets: identity sealed in, the client's own taken out.
 pub mod forward;
+
+// Copies for an upstream that is only looked at.
+pub mod mirror;
 
 // Answers that are kept.
 pub mod cache;

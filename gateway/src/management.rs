@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::decide;
 use crate::plan::Plan;
 use crate::proxy::Shared;
+use crate::router::Host;
 
 /// Connections at once: those who ask here are few.
 const CONNECTIONS: usize = 64;
@@ -149,9 +150,11 @@ fn typed(kind: &'static str, body: String) -> Response<String> {
 #[derive(Serialize)]
 struct Told<'a> {
     id: &'a str,
-    host: Option<&'a str>,
+    host: Option<String>,
     methods: Vec<&'a str>,
     path: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    conditions: String,
     action: String,
     authenticated: bool,
     chain: Vec<&'a str>,
@@ -167,7 +170,8 @@ struct Table<'a> {
 fn routes(plan: &Plan) -> String {
     let routes = plan.routes.values().map(|route| Told {
         id: &route.id,
-        host: route.rule.host.as_deref(),
+        host: (route.rule.host != Host::Any).then(|| route.rule.host.to_string()),
+        conditions: route.rule.conditions.to_string(),
         methods: route.rule.methods.iter().map(Method::as_str).collect(),
         path: route.rule.path.to_string(),
         action: route.action.to_string(),

@@ -42,6 +42,9 @@ pub struct Metrics {
     pub upstream_connections: IntCounterVec,
     /// Targets that take requests now, by `upstream`.
     pub upstream_targets: IntGaugeVec,
+    /// Copies of requests, by `upstream` and `outcome` (`sent`, `failed`; dropped: `busy`,
+    /// `too_long`).
+    pub mirrored: IntCounterVec,
     /// What the cache did, by `policy` and `outcome`.
     pub cache: IntCounterVec,
     /// Access records that were dropped because the queue was full.
@@ -134,6 +137,11 @@ impl Default for Metrics {
                 "gateway_upstream_targets",
                 "Targets that take requests now.",
                 &["upstream"],
+            ),
+            mirrored: counters(
+                "gateway_mirrored_total",
+                "Copies of requests for upstreams that are only looked at.",
+                &["upstream", "outcome"],
             ),
             cache: counters(
                 "gateway_cache_total",

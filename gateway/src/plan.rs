@@ -2,11 +2,13 @@
 //! first byte to its access record, so that all phases see one version.
 
 mod access;
+mod action;
 mod answers;
 mod caches;
 mod cases;
 mod compile;
 mod defaults;
+mod exposure;
 mod identity;
 mod listeners;
 mod load;
@@ -30,6 +32,7 @@ pub use ::identity::Network;
 use http::HeaderName;
 use plugin_sdk::{Chain, Link};
 
+use crate::action::{Forward, Redirect, Respond};
 use crate::router::{Match, Router};
 use crate::tls::{Served, Towards};
 
@@ -147,18 +150,28 @@ pub struct Route {
 #[derive(Clone)]
 pub enum Action {
     /// It goes to an upstream.
-    Forward(Arc<Upstream>),
+    Forward(Forward),
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
+    /// It gets the same answer as everybody.
+    Respond(Respond),
     /// A plugin answers it.
     Answer(Link),
 }
 
 impl Action {
-    /// Where it goes, if it goes on.
-    pub fn upstream(&self) -> Option<&Arc<Upstream>> {
+    /// How it goes on, if it does.
+    pub fn forward(&self) -> Option<&Forward> {
         match self {
-            Self::Forward(upstream) => Some(upstream),
-            Self::Answer(_) => None,
+            Self::Forward(forward) => Some(forward),
+            Self::Redirect(_) | Self::Respond(_) | Self::Answer(_) => None,
         }
+    }
+
+    /// Where it goes, if it goes on; where it may go to several, the one that most go to.
+    pub fn upstream(&self) -> Option<&Arc<Upstream>> {
+        let forward = self.forward()?;
+        forward.shares.first().map(|share| &share.upstream)
     }
 }
 
@@ -166,7 +179,25 @@ impl Action {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Forward(upstream) => write!(f, "goes on to {}", upstream.name),
+            Self::Forward(forward) => {
+                let names = forward
+                    .shares
+                    .iter()
+                    .map(|share| match &forward.shares[..] {
+                        [_] => share.upstream.name.to_string(),
+                        _ => format!("{} ({})", share.upstream.name, share.weight),
+                    });
+                write!(f, "goes on to {}", names.collect::<Vec<_>>().join(" or "))
+            }
+            Self::Redirect(redirect) => {
+                write!(
+                    f,
+                    "is redirected to {} with {}",
+                    redirect.text(),
+                    redirect.status.as_u16()
+                )
+            }
+            Self::Respond(respond) => write!(f, "is answered with {}", respond.status.as_u16()),
             Self::Answer(link) => write!(f, "is answered by {}", link.name),
         }
     }

@@ -27,6 +27,7 @@ use crate::access_log::AccessLog;
 use crate::cache::{self, Caches};
 use crate::listener::Visit;
 use crate::metrics::Metrics;
+use crate::mirror::Mirrors;
 use crate::plan::{self, CachePolicy, Plan};
 use crate::upstream::{MAX_ATTEMPTS, Upstreams};
 use crate::{forward, reply};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub plan: Arc<ArcSwap<Plan>>,
     /// Where requests go.
     pub upstreams: Upstreams,
+    /// Who gets copies.
+    pub mirrors: Mirrors,
     /// What is kept of answers.
     pub caches: Caches,
     /// What is counted.
@@ -117,6 +120,7 @@ impl ProxyHttp for Proxy {
         let head = &ctx.head;
         Ok(cache::key(
             &policy,
+            &ctx.facts.route,
             ctx.is_encrypted(),
             &head.host,
             &head.path,
@@ -189,6 +193,7 @@ impl ProxyHttp for Proxy {
         });
         forward::write(&mut parts.headers, &ctx.forward()?);
         parts.uri = ctx.target()?;
+        ctx.copy_head(&parts.uri, &parts.headers)?;
         *upstream = RequestHeader::from(parts);
         Ok(())
     }
@@ -198,10 +203,12 @@ impl ProxyHttp for Proxy {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Context,
     ) -> Result<()> {
-        ctx.count(body.as_ref().map_or(0, Bytes::len))
+        ctx.count(body.as_ref().map_or(0, Bytes::len))?;
+        ctx.copy_body(body.as_ref(), end);
+        Ok(())
     }
 
     /// A connection was made and broke. Only one from the pool, which the upstream may have closed

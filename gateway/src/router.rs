@@ -1,10 +1,18 @@
-//! Host, method and path to a route and its parameters.
+//! Host, path, method and conditions to a route and its parameters.
 //!
-//! The host is chosen first, then the path: the most specific pattern that matches it, segment by
-//! segment from the left (a literal before a parameter before `/**`). Only then is the method
-//! looked at: a method that the most specific pattern does not take is a 405 and never falls
-//! through to a wider pattern, whose rules may be weaker. The order in the file never counts.
+//! What is most specific decides, in this order; the order in the file never counts:
+//!
+//! 1. the host: by name, then the longest `*.name`, then any. The first of these that has a path
+//!    that fits;
+//! 2. the path, segment by segment from the left: a literal before a parameter before `/**`;
+//! 3. the method: one that the most specific path does not take is a 405;
+//! 4. the number of conditions on headers and the query, then how many of them name a value.
+//!
+//! A request never falls through to a wider path, whose rules may be weaker: not for its method,
+//! and not when it meets no conditions of the most specific one, which is a 404.
 
+mod condition;
+mod host;
 mod pattern;
 mod tree;
 
@@ -13,25 +21,30 @@ use std::collections::HashMap;
 use http::Method;
 use plugin_sdk::Params;
 
+pub use condition::{Conditions, Signs, Wanted};
+pub use host::Host;
 pub use pattern::{Pattern, PatternError, Segment};
 use tree::Tree;
 
 /// Which requests a route takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Match {
-    /// The host, in lower case and without a port; `None` means any.
-    pub host: Option<String>,
+    /// The hosts.
+    pub host: Host,
     /// The methods; never empty. `GET` takes `HEAD` too.
     pub methods: Vec<Method>,
     /// The path.
     pub path: Pattern,
+    /// What headers and the query must say besides.
+    pub conditions: Conditions,
 }
 
 /// Finds the `T` of a request.
 #[derive(Debug)]
 pub struct Router<T> {
     rules: Vec<(Match, T)>,
-    hosts: HashMap<String, Tree>,
+    hosts: HashMap<Box<str>, Tree>,
+    below: HashMap<Box<str>, Tree>,
     any_host: Tree,
 }
 
@@ -56,7 +69,7 @@ pub struct Found<'a, T> {
 /// Why no rule was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Miss {
-    /// No rule has this path.
+    /// No rule has this path, or those that have it ask for something else in headers or query.
     NotFound,
     /// The rules of this path take other methods.
     MethodNotAllowed(Vec<Method>),
@@ -65,50 +78,64 @@ pub enum Miss {
 impl<T> Router<T> {
     /// Compiles rules. Rules that tie are an error: which of them won would hang on file order.
     pub fn new(rules: Vec<(Match, T)>) -> Result<Self, Vec<Tie>> {
-        let mut hosts: HashMap<String, Tree> = HashMap::new();
-        let mut any_host = Tree::default();
+        let mut router = Self {
+            rules,
+            hosts: HashMap::new(),
+            below: HashMap::new(),
+            any_host: Tree::default(),
+        };
         let mut ties = Vec::new();
-        for (index, (rule, _)) in rules.iter().enumerate() {
+        for (index, (rule, _)) in router.rules.iter().enumerate() {
             let tree = match &rule.host {
-                Some(host) => hosts.entry(host.clone()).or_default(),
-                None => &mut any_host,
+                Host::Exact(host) => router.hosts.entry(host.clone()).or_default(),
+                Host::Below(suffix) => router.below.entry(suffix.clone()).or_default(),
+                Host::Any => &mut router.any_host,
             };
             let neighbours = tree.leaf_mut(&rule.path);
             let rival = neighbours
                 .iter()
-                .find(|other| overlap(&rules[**other].0, rule));
+                .find(|other| tie(&router.rules[**other].0, rule));
             if let Some(&first) = rival {
                 let second = index;
                 ties.push(Tie { first, second });
             }
-            neighbours.push(index);
+            // Sorted by how specific they are: the first that holds is the one. Of two alike no
+            // request meets both, but a preflight may seem to: the text makes that certain too.
+            let key = |index: usize| {
+                let conditions = &router.rules[index].0.conditions;
+                (conditions.rank(), conditions.to_string())
+            };
+            let at = neighbours.partition_point(|other| key(*other) <= key(index));
+            neighbours.insert(at, index);
         }
-        if !ties.is_empty() {
-            return Err(ties);
+        if ties.is_empty() {
+            Ok(router)
+        } else {
+            Err(ties)
         }
-        Ok(Self {
-            rules,
-            hosts,
-            any_host,
-        })
     }
 
     /// Finds what stands behind a canonical path. Takes time linear in the path's length, unless
     /// the table itself nests parameters beside literals on many levels.
-    pub fn find(&self, host: &str, method: &Method, path: &str) -> Result<Found<'_, T>, Miss> {
+    pub fn find(
+        &self,
+        host: &str,
+        method: &Method,
+        path: &str,
+        signs: &Signs<'_>,
+    ) -> Result<Found<'_, T>, Miss> {
         let mut caught = Vec::new();
         let leaf = self
-            .hosts
-            .get(host)
-            .and_then(|tree| tree.find(path, &mut caught))
-            .or_else(|| {
+            .trees(host)
+            .find_map(|tree| {
                 caught.clear();
-                self.any_host.find(path, &mut caught)
+                tree.find(path, &mut caught)
             })
             .ok_or(Miss::NotFound)?;
-        let (rule, value) = self
-            .by_method(leaf, method)
-            .ok_or_else(|| Miss::MethodNotAllowed(self.methods(leaf)))?;
+        if !self.takes(leaf, method) {
+            return Err(Miss::MethodNotAllowed(self.methods(leaf)));
+        }
+        let (rule, value) = self.choose(leaf, method, signs).ok_or(Miss::NotFound)?;
         let names = rule.path.params();
         let params = names.cloned().zip(caught.into_iter().map(String::from));
         Ok(Found {
@@ -122,10 +149,38 @@ impl<T> Router<T> {
         &self.rules
     }
 
-    fn by_method(&self, leaf: &[usize], method: &Method) -> Option<&(Match, T)> {
+    /// The rules that no request can reach, since others take all of their paths.
+    pub fn unreachable(&self) -> Vec<usize> {
+        let hosts = self.hosts.values().chain(self.below.values());
+        let mut unreachable: Vec<usize> = hosts
+            .chain([&self.any_host])
+            .flat_map(Tree::unreachable)
+            .collect();
+        unreachable.sort_unstable();
+        unreachable
+    }
+
+    /// The trees that a host may be in, the most specific first.
+    fn trees<'s>(&'s self, host: &'s str) -> impl Iterator<Item = &'s Tree> {
+        // Most tables have no wildcard, and then no suffix is looked up.
+        let wild = if self.below.is_empty() { "" } else { host };
+        let below = host::suffixes(wild).filter_map(|suffix| self.below.get(suffix));
+        let exact = self.hosts.get(host).into_iter();
+        exact.chain(below).chain([&self.any_host])
+    }
+
+    fn takes(&self, leaf: &[usize], method: &Method) -> bool {
+        let of = |wanted: &Method| {
+            let mut rules = leaf.iter().map(|&index| &self.rules[index].0);
+            rules.any(|rule| rule.methods.contains(wanted))
+        };
+        of(method) || *method == Method::HEAD && of(&Method::GET)
+    }
+
+    fn choose(&self, leaf: &[usize], method: &Method, signs: &Signs<'_>) -> Option<&(Match, T)> {
         let taking = |wanted: &Method| {
             let mut rules = leaf.iter().map(|&index| &self.rules[index]);
-            rules.find(|(rule, _)| rule.methods.contains(wanted))
+            rules.find(|(rule, _)| rule.methods.contains(wanted) && rule.conditions.hold(signs))
         };
         taking(method).or_else(|| {
             // RFC 9110 §9.3.2: HEAD is GET without the content.
@@ -147,10 +202,14 @@ impl<T> Router<T> {
     }
 }
 
-fn overlap(one: &Match, other: &Match) -> bool {
+/// Whether two rules of one host and path take the same request and neither is more specific.
+fn tie(one: &Match, other: &Match) -> bool {
+    let (ours, theirs) = (&one.conditions, &other.conditions);
     one.methods
         .iter()
         .any(|method| other.methods.contains(method))
+        && ours.rank() == theirs.rank()
+        && ours.may_both_hold(theirs)
 }
 
 #[cfg(test)]

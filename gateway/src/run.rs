@@ -15,6 +15,7 @@ use crate::env::Lender;
 use crate::listener::{ListenError, Listeners};
 use crate::management::Management;
 use crate::metrics::Metrics;
+use crate::mirror::Mirrors;
 use crate::plan::Plan;
 use crate::proxy::Shared;
 use crate::upstream::Upstreams;
@@ -94,6 +95,7 @@ impl Edge {
         let shared = Arc::new(Shared {
             plan,
             upstreams: Upstreams::new(metrics.clone()),
+            mirrors: Mirrors::new(metrics.clone()),
             caches: Caches::default(),
             log: AccessLog::start(log, metrics.clone()).map_err(StartError::Log)?,
             metrics,

@@ -61,6 +61,11 @@ fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
         |schema: fn(&mut SchemaGenerator) -> schemars::Schema| schema(generator).to_value();
     let properties = json!({
         "version": { "const": 1, "description": "The shape of this table." },
+        "include": {
+            "description": "Further files: `[routes.d/*.yaml]`, from the table's folder on. They may have upstreams, auth, limits, caches, plugins, routes and tests, which are taken into this table; a name that stands in two of them is an error. Paths in them start at the table's folder too.",
+            "type": "array",
+            "items": { "type": "string" },
+        },
         "defaults": of(SchemaGenerator::subschema_for::<table::Defaults>),
         "listeners": named("Sockets that clients reach.", of(SchemaGenerator::subschema_for::<table::Listener>)),
         "management": of(SchemaGenerator::subschema_for::<table::Management>),

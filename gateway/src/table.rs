@@ -3,13 +3,18 @@
 //!
 //! Each named entry is read on its own ([`read`]), so that one mistake does not hide the next.
 
+pub(crate) mod destination;
 pub(crate) mod document;
+pub(crate) mod include;
+pub(crate) mod percent;
 pub(crate) mod read;
 pub(crate) mod retries;
+pub(crate) mod route;
 pub(crate) mod size;
 pub(crate) mod suggest;
 pub(crate) mod to_https;
 pub(crate) mod validation;
+pub(crate) mod wanted;
 
 use std::collections::BTreeMap;
 
@@ -17,11 +22,15 @@ use plugin_sdk::Period;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use destination::Destination;
+pub use percent::Percent;
 pub use plugin_sdk::{OneOrMany, Reference};
 pub use retries::{Fault, Retries, RetryOn};
+pub use route::{Match, Mirror, Redirect, Respond, Route};
 pub use size::Size;
 pub use to_https::ToHttps;
 pub use validation::{Judgement, Validation};
+pub use wanted::Wanted;
 
 /// What stands for every route that says nothing else.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -275,74 +284,6 @@ pub struct Cache {
     pub max_size: Option<Size>,
 }
 
-/// A route: which requests, who may make them, where they go.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// Its name in logs, metrics and statements; unique, `wallets.read`.
-    #[serde(default)]
-    #[schemars(required)]
-    pub id: Option<String>,
-    /// Which requests it takes.
-    #[serde(default, rename = "match")]
-    #[schemars(required)]
-    pub matches: Option<Match>,
-    /// The upstream that they go to.
-    #[serde(default)]
-    pub to: Option<String>,
-    /// The way under `auth`, or the plugin, that answers them itself: the return from a sign-in
-    /// elsewhere, say. In place of `to`.
-    #[serde(default)]
-    pub answered_by: Option<String>,
-    /// Ways to prove who is calling, by name, any of them; or `none`.
-    #[serde(default)]
-    #[schemars(required)]
-    pub auth: Option<OneOrMany>,
-    /// Why nobody has to prove anything; required with `auth: none`.
-    #[serde(default)]
-    pub why_public: Option<String>,
-    /// Who may: all of the keys, any of a key's list.
-    #[serde(default)]
-    pub allow: Option<serde_json::Value>,
-    /// Limits, by name.
-    #[serde(default)]
-    pub limits: Vec<String>,
-    /// The operation of an OpenAPI document that requests must fit: `openapi.json#createTransfer`.
-    #[serde(default)]
-    pub validate: Option<Validation>,
-    /// How its answers are kept, by name. Only on public routes.
-    #[serde(default)]
-    pub cache: Option<String>,
-    /// Plugins, by name, after those of `defaults`.
-    #[serde(default)]
-    pub plugins: Vec<String>,
-    /// How long the upstream may be silent, see the one of `defaults`.
-    #[serde(default)]
-    pub timeout: Option<Period>,
-    /// The largest body; at most `64KiB` with `validate`, which reads it first.
-    #[serde(default)]
-    pub max_body: Option<Size>,
-    /// Whether `Upgrade: websocket` is let through. Default: no.
-    #[serde(default)]
-    pub websocket: bool,
-    /// When a request is sent again, or `none`.
-    #[serde(default)]
-    pub retries: Option<Retries>,
-}
-
-/// Which requests a route takes. The most specific match wins: exact before `{param}` before `/**`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Match {
-    /// The methods. `GET` takes `HEAD` too.
-    pub method: OneOrMany,
-    /// The host, without a port. Default: any.
-    #[serde(default)]
-    pub host: Option<String>,
-    /// The path: `/v1/me`, `/v1/wallets/{wallet_id}` or `/files/**`.
-    pub path: String,
-}
-
 /// A request and what must become of it. Run at every check and before every reload.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -388,7 +329,17 @@ pub struct Expect {
     /// The route that forwards it. With `status`: the route that refuses it.
     #[serde(default)]
     pub route: Option<String>,
-    /// The status that it is refused with; what an upstream would say can't be known here.
+    /// The status that it is refused with, or that its route answers with by itself; what an
+    /// upstream would say can't be known here.
     #[serde(default)]
     pub status: Option<u16>,
+    /// The upstream that gets it.
+    #[serde(default)]
+    pub upstream: Option<String>,
+    /// The path that the upstream gets, once it is rewritten.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// Where the client is sent, with a redirect.
+    #[serde(default)]
+    pub location: Option<String>,
 }

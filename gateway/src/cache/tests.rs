@@ -25,7 +25,11 @@ fn answer(status: u16, fields: &[(&'static str, &str)]) -> ResponseHeader {
 #[test]
 fn no_two_requests_share_a_key_and_the_order_of_a_query_counts_for_nothing() {
     let policy = policy(&[]);
-    let of = |host, path, query| key(&policy, true, host, path, query).primary_key().to_vec();
+    let keyed = |route, tls, host, path, query| {
+        let key = key(&policy, route, tls, host, path, query);
+        key.primary_key().to_vec()
+    };
+    let of = |host, path, query| keyed("rates", true, host, path, query);
     let one = of("a.example", "/v1/rates", Some("a=1&b=2"));
     assert_eq!(one, of("a.example", "/v1/rates", Some("b=2&a=1")));
     for other in [
@@ -35,9 +39,15 @@ fn no_two_requests_share_a_key_and_the_order_of_a_query_counts_for_nothing() {
         of("a.example", "/v1/rates", None),
         of("a.example", "/v1/rates", Some("")),
         of("a.example", "/v1/rat", Some("es&a=1&b=2")),
-        key(&policy, false, "a.example", "/v1/rates", Some("a=1&b=2"))
-            .primary_key()
-            .to_vec(),
+        keyed("rates", false, "a.example", "/v1/rates", Some("a=1&b=2")),
+        // Two routes of one path, told apart by a header.
+        keyed(
+            "rates.beta",
+            true,
+            "a.example",
+            "/v1/rates",
+            Some("a=1&b=2"),
+        ),
     ] {
         assert_ne!(one, other);
     }

@@ -51,6 +51,12 @@ pub struct Way {
     pub chain: Vec<Step>,
     /// What becomes of it then.
     pub action: String,
+    /// The upstream that this caller's requests go to.
+    pub upstream: Option<String>,
+    /// The path that the upstream gets, when it is not the one that was asked for.
+    pub forwarded: Option<String>,
+    /// Who gets a copy, and of how many.
+    pub mirror: Option<String>,
     /// The addresses of its upstream.
     pub targets: Vec<String>,
     /// From the request's last byte to the answer's first, in milliseconds.
@@ -115,9 +121,18 @@ impl fmt::Display for Way {
             writeln!(f, "    {stage:<10}{name:<14}{kind:<14}{verdict}")?;
         }
         write!(f, "  then      {}", self.action)?;
-        match self.targets.as_slice() {
-            [] => writeln!(f)?,
-            targets => writeln!(f, " at {}", targets.join(", "))?,
+        match (&self.upstream, self.targets.as_slice()) {
+            (None, _) | (_, []) => writeln!(f)?,
+            (Some(one), targets) if self.action.contains(" or ") => {
+                writeln!(f, ": this one to {one} at {}", targets.join(", "))?;
+            }
+            (Some(_), targets) => writeln!(f, " at {}", targets.join(", "))?,
+        }
+        if let Some(path) = &self.forwarded {
+            writeln!(f, "  as        {path}")?;
+        }
+        if let Some(mirror) = &self.mirror {
+            writeln!(f, "  mirror    {mirror}")?;
         }
         let timeout = Period(Duration::from_millis(self.timeout_ms));
         writeln!(

@@ -1,9 +1,12 @@
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
 use super::Plan;
 use super::source::Source;
 use crate::decide::{self, Asker, Decision, RawHead};
-use crate::table::Case;
 use crate::table::read::Part;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use crate::table::{Case, Expect};
 
 const HOST: &str = "edge.test";
 
@@ -51,7 +54,7 @@ fn judge(plan: &Plan, part: &Part<'_>, case: &Case, now: i64) -> Option<crate::f
     let Ok(method) = method.parse::<Method>() else {
         return Some(part.error("request", &["request"], format!("has no method `{method}`")));
     };
-    if case.expect.route.is_none() && case.expect.status.is_none() {
+    if says_nothing(&case.expect) {
         let finding = part.error("expect", &["expect"], "expects nothing");
         return Some(finding.hint("write `expect: { route: … }` or `expect: { status: 401 }`"));
     }
@@ -81,23 +84,90 @@ fn judge(plan: &Plan, part: &Part<'_>, case: &Case, now: i64) -> Option<crate::f
     };
     let asker = Asker::new(case.from, case.caller.as_ref(), now);
     let decision = decide::decide(plan, &head, &asker);
-    let (route, status) = (decision.route(), decision.status());
-    let fits = case.expect.status == status
-        && (case.expect.route.is_none() || case.expect.route.as_deref() == route);
-    if fits {
-        return None;
-    }
-    let message = format!("`{}` {}", case.request, outcome(&decision));
-    let expected = match (&case.expect.route, case.expect.status) {
-        (Some(route), None) => format!("expected it to reach `{route}`"),
-        (None, Some(status)) => format!("expected a refusal with {status}"),
-        (Some(route), Some(status)) => format!("expected `{route}` to refuse it with {status}"),
-        (None, None) => return None,
+    let failed = |what: &str, expected: String| {
+        let message = format!("failed: `{}` {what}", case.request);
+        Some(part.error("failed", &["expect"], message).hint(expected))
     };
-    Some(
-        part.error("failed", &["expect"], format!("failed: {message}"))
-            .hint(expected),
-    )
+    if !reaches(&case.expect, &decision) {
+        let expected = match (&case.expect.route, case.expect.status) {
+            (Some(route), None) => format!("expected it to reach `{route}`"),
+            (None, Some(status)) => format!("expected a refusal with {status}"),
+            (Some(route), Some(status)) => format!("expected `{route}` to refuse it with {status}"),
+            (None, None) => "expected it to be let through".into(),
+        };
+        return failed(&outcome(&decision), expected);
+    }
+    let told = told(&decision, &asker);
+    let wanted = &case.expect;
+    let pairs = [
+        ("upstream", &wanted.upstream, &told.upstream),
+        ("path", &wanted.path, &told.path),
+        ("location", &wanted.location, &told.location),
+    ];
+    let (what, wanted, told) = pairs
+        .into_iter()
+        .find(|(_, wanted, told)| wanted.is_some() && wanted != told)?;
+    let wanted = wanted.as_deref().unwrap_or_default();
+    match told {
+        Some(told) => failed(
+            &format!("has the {what} `{told}`"),
+            format!("expected the {what} `{wanted}`"),
+        ),
+        None => failed(
+            &format!("has no {what}"),
+            format!("expected the {what} `{wanted}`"),
+        ),
+    }
+}
+
+fn says_nothing(expect: &Expect) -> bool {
+    let texts = [
+        &expect.route,
+        &expect.upstream,
+        &expect.path,
+        &expect.location,
+    ];
+    expect.status.is_none() && texts.iter().all(|text| text.is_none())
+}
+
+/// Whether the route and the status are as expected. What a route answers by itself may go
+/// unmentioned, a refusal not.
+fn reaches(expect: &Expect, decision: &Decision) -> bool {
+    let (route, status) = (decision.route(), decision.status());
+    let answered = matches!(decision, Decision::Answered(..));
+    (expect.status == status || answered && expect.status.is_none())
+        && (expect.route.is_none() || expect.route.as_deref() == route)
+}
+
+/// What becomes of a request that is let through.
+#[derive(Default)]
+struct Told {
+    upstream: Option<String>,
+    path: Option<String>,
+    location: Option<String>,
+}
+
+fn told(decision: &Decision, asker: &Asker) -> Told {
+    match decision {
+        Decision::Forward(located) => {
+            let who = located.facts(asker).principal;
+            let upstream = decide::upstream(&located.route, who.as_deref(), asker.client);
+            Told {
+                upstream: upstream.map(|upstream| upstream.name.to_string()),
+                path: located.forwarded().map(Cow::into_owned),
+                location: None,
+            }
+        }
+        Decision::Answered(_, reply) => {
+            let location = reply.headers.get(header::LOCATION);
+            let location = location.and_then(|location| location.to_str().ok());
+            Told {
+                location: location.map(str::to_owned),
+                ..Told::default()
+            }
+        }
+        Decision::NoRoute(_) | Decision::Refused(..) | Decision::Preflight(_) => Told::default(),
+    }
 }
 
 fn outcome(decision: &Decision) -> String {

@@ -9,8 +9,9 @@ use crate::finding::Finding;
 use crate::table::{Reference, suggest};
 
 /// The top-level keys.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "version",
+    "include",
     "defaults",
     "listeners",
     "management",
@@ -39,6 +40,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
     let links = plugins::compile(source);
     let default_links = defaults::links(source, &defaults, &links);
     let names = Names {
+        identity,
         upstreams,
         caches,
         links,
@@ -51,7 +53,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
     }
     source.warn_of_unused();
     let cookies = plugins::cookies(&names.links.auth);
-    let plan = router.zip(management).zip(identity);
+    let plan = router.zip(management).zip(names.identity);
     let plan = plan.map(|((router, management), identity)| {
         let routes = router.rules().iter();
         Plan {

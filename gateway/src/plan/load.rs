@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,14 +8,15 @@ use sha2::{Digest, Sha256};
 
 use super::source::Source;
 use super::{Plan, compile};
-use crate::finding::{Finding, Findings, Place};
-use crate::table::Size;
+use crate::finding::Findings;
 use crate::table::document::Document;
+use crate::table::include::{expand, include, is_wild};
 
-/// A longer table than this is refused unread, in bytes.
-const MAX_BYTES: u64 = 4 << 20;
 /// Of a file that the table names, only this much counts, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Findings after which a table is not whole.
+const UNREAD: [&str; 2] = ["file", "yaml.syntax"];
 
 /// A route table that was taken.
 pub struct Loaded {
@@ -38,16 +40,22 @@ pub struct Refused {
 /// Reads and compiles a route table and runs its own tests. All faults are gathered first.
 pub fn load(path: &Path, kinds: Registry, env: &Env) -> Result<Loaded, Refused> {
     let mut findings = Findings::default();
-    let document =
-        read(path, &mut findings).and_then(|text| Document::parse(path, &text, &mut findings));
+    let mut files = BTreeSet::from([path.to_owned()]);
+    let document = Document::open(path, "the route table", &mut findings);
+    let document = document.and_then(|mut document| {
+        files.extend(include(&mut document, path, &mut findings));
+        // What is missing of the table would be missed in every other part of it.
+        let whole = !findings
+            .iter()
+            .any(|finding| UNREAD.contains(&&*finding.code));
+        whole.then_some(document)
+    });
     let Some(document) = document else {
-        return Err(Refused {
-            findings,
-            files: vec![path.to_owned()],
-        });
+        let files = files.into_iter().collect();
+        return Err(Refused { findings, files });
     };
     let mut source = Source::new(&document, kinds, env, findings);
-    source.files.insert(path.to_owned());
+    source.files.extend(files);
     let plan = compile::compile(&mut source);
     let files: Vec<PathBuf> = source.files.iter().cloned().collect();
     match plan {
@@ -66,31 +74,19 @@ pub fn load(path: &Path, kinds: Registry, env: &Env) -> Result<Loaded, Refused> 
     }
 }
 
-fn read(path: &Path, findings: &mut Findings) -> Option<String> {
-    let refuse = |message: String| {
-        let place = Place {
-            file: path.into(),
-            line: 1,
-            column: 1,
-        };
-        Finding::error("file", place, message)
-    };
-    let text = match std::fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_BYTES => {
-            Err(format!("is longer than {}", Size(MAX_BYTES)))
-        }
-        _ => std::fs::read_to_string(path).map_err(|error| format!("can't be read: {error}")),
-    };
-    text.map_err(|fault| findings.push(refuse(format!("the route table {fault}"))))
-        .ok()
-}
-
 /// Names the contents of files: the first 12 hex digits of a SHA-256. Reading stops where no good
-/// file ends.
+/// file ends. Of a pattern it is the names that fit: a new file is an edit too.
 pub(crate) fn version(files: &[PathBuf]) -> String {
     let mut hash = Sha256::new();
     for file in files {
         let mut contents = Vec::new();
+        if is_wild(file) {
+            for name in expand(file).unwrap_or_default() {
+                hash.update(name.as_os_str().as_encoded_bytes());
+                hash.update([0]);
+            }
+            continue;
+        }
         // What can't be read is told apart from what is empty.
         let read =
             File::open(file).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut contents));

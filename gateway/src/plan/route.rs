@@ -4,7 +4,7 @@ use plugin_sdk::{Chain, Link};
 
 use super::routes::Names;
 use super::source::Source;
-use super::{Action, Route, access, answers, rule, shape};
+use super::{Route, access, action, answers, rule, shape};
 use crate::router::Match;
 use crate::table;
 use crate::table::read::Part;
@@ -32,7 +32,7 @@ pub(super) fn draft<'a>(source: &mut Source<'a>, index: usize, names: &Names) ->
     let id = written.as_ref().and_then(|written| written.id.clone());
     let rule = written
         .as_ref()
-        .and_then(|written| rule::compile(source, &part, written));
+        .and_then(|written| rule::compile(source, &part, written, names));
     let route = written.and_then(|written| compile(source, &part, written, rule.clone(), names));
     Draft {
         part,
@@ -51,19 +51,7 @@ fn compile(
 ) -> Option<Route> {
     refuse_empty_lists(source, part);
     let id = id(source, part, &written);
-    let action = action(source, part, &written, names);
-    if let Some(Action::Forward(upstream)) = &action
-        && upstream.h2
-        && written.websocket
-    {
-        let message = format!(
-            "lets WebSockets through to `{}`, which is spoken to in HTTP/2",
-            upstream.name
-        );
-        let finding = part.error("websocket", &["websocket"], message);
-        let hint = "they need an upstream in HTTP/1.1: leave its `http` out";
-        source.findings.push(finding.hint(hint));
-    }
+    let action = action::compile(source, part, &written, rule.as_ref(), names);
     let access = access::compile(source, part, &written, names);
     let validate = shape::validate(source, part, &written);
     let mut links = names.default_links.clone();
@@ -125,38 +113,7 @@ fn id(source: &mut Source<'_>, part: &Part<'_>, written: &table::Route) -> Optio
     Some(id.as_str().into())
 }
 
-fn action(
-    source: &mut Source<'_>,
-    part: &Part<'_>,
-    written: &table::Route,
-    names: &Names,
-) -> Option<Action> {
-    match (&written.to, &written.answered_by) {
-        (Some(to), None) => {
-            let known = source.resolve("upstreams", to, part, &["to"]);
-            let upstream = known.then(|| names.upstreams.get(to.as_str()).cloned())?;
-            Some(Action::Forward(upstream?))
-        }
-        (None, Some(by)) => answered_by(source, part, written, by, names).map(Action::Answer),
-        (None, None) => {
-            let finding = part.error("to.missing", &[], "goes nowhere");
-            source
-                .findings
-                .push(finding.hint("add `to:` and an upstream's name"));
-            None
-        }
-        (Some(_), Some(_)) => {
-            let message = "goes to an upstream and is answered here";
-            let finding = part.error("to.twice", &["answered_by"], message);
-            source
-                .findings
-                .push(finding.hint("leave one of `to` and `answered_by` out"));
-            None
-        }
-    }
-}
-
-fn answered_by(
+pub(super) fn answered_by(
     source: &mut Source<'_>,
     part: &Part<'_>,
     written: &table::Route,

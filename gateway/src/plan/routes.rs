@@ -4,15 +4,18 @@ use std::sync::Arc;
 use plugin_sdk::Link;
 
 use super::defaults::Defaults;
+use super::exposure;
 use super::plugins::Links;
 use super::route::{self, Draft};
 use super::source::Source;
-use super::{CachePolicy, Route, Upstream};
+use super::{CachePolicy, Identity, Route, Upstream};
 use crate::router::Router;
 use crate::table::read::Part;
 
 /// What routes can name, and what stands for those that say nothing else.
 pub(super) struct Names {
+    /// `None` when it was refused.
+    pub(super) identity: Option<Identity>,
     pub(super) upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     pub(super) caches: BTreeMap<String, Arc<CachePolicy>>,
     pub(super) links: Links,
@@ -42,11 +45,20 @@ pub(super) fn compile(source: &mut Source<'_>, names: &Names) -> Option<Router<A
         .collect();
     refuse_twins(source, &drafts);
     refuse_ties(source, &drafts);
+    exposure::warn(source, &drafts);
+    let parts: Vec<_> = drafts.iter().map(|draft| draft.part.clone()).collect();
     let routes = drafts.into_iter().map(|draft| {
         let route = draft.route?;
         Some((route.rule.clone(), Arc::new(route)))
     });
-    Router::new(routes.collect::<Option<_>>()?).ok()
+    let router = Router::new(routes.collect::<Option<_>>()?).ok()?;
+    for index in router.unreachable() {
+        let message = "is reached by no request: other routes take all of its paths";
+        let finding = parts[index].warning("unreachable", &["match", "path"], message);
+        let hint = "leave it out; `gateway explain` tells which route takes a path";
+        source.findings.push(finding.hint(hint));
+    }
+    Some(router)
 }
 
 fn refuse_twins(source: &mut Source<'_>, drafts: &[Draft<'_>]) {
@@ -55,8 +67,9 @@ fn refuse_twins(source: &mut Source<'_>, drafts: &[Draft<'_>]) {
         let Some(id) = &draft.id else { continue };
         match seen.get(id.as_str()) {
             Some(first) => {
-                let line = source.document.place(&first.at(&["id"])).line;
-                let message = format!("has the same id as the route on line {line}");
+                let first = source.document.place(&first.at(&["id"]));
+                let second = source.document.place(&draft.part.at(&["id"]));
+                let message = format!("has the same id as the route {}", first.from(&second));
                 source
                     .findings
                     .push(draft.part.error("id.twice", &["id"], message));
@@ -77,9 +90,10 @@ fn refuse_ties(source: &mut Source<'_>, drafts: &[Draft<'_>]) {
     let parts: Vec<&Part<'_>> = compared.iter().map(|(_, part)| *part).collect();
     for tie in Router::new(compared).err().unwrap_or_default() {
         let (first, second) = (parts[tie.first], parts[tie.second]);
-        let line = source.document.place(&first.at(&["match"])).line;
-        let message = format!("takes the same requests as {} on line {line}", first.name);
-        let hint = "the order in the file never counts: tell them apart by host, path or method";
+        let at = source.document.place(&first.at(&["match"]));
+        let at = at.from(&source.document.place(&second.at(&["match"])));
+        let message = format!("takes the same requests as {} {at}", first.name);
+        let hint = "the order in the file never counts: tell them apart by host, path, method, headers or query";
         source
             .findings
             .push(second.error("tie", &["match"], message).hint(hint));

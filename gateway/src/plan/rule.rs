@@ -1,8 +1,10 @@
+mod conditions;
+
 use http::Method;
 
+use super::routes::Names;
 use super::source::Source;
-use crate::decide;
-use crate::router::{Match, Pattern};
+use crate::router::{Host, Match, Pattern};
 use crate::table;
 use crate::table::read::Part;
 use crate::table::suggest;
@@ -23,6 +25,7 @@ pub(super) fn compile(
     source: &mut Source<'_>,
     part: &Part<'_>,
     written: &table::Route,
+    names: &Names,
 ) -> Option<Match> {
     let Some(matches) = &written.matches else {
         let finding = part.error("match.missing", &[], "does not say which requests it takes");
@@ -32,19 +35,11 @@ pub(super) fn compile(
         return None;
     };
     let methods = methods(source, part, &matches.method.0);
-    let host = matches.host.as_ref().map(|host| {
-        if decide::host(Some(host)).as_ref() != Some(host) {
-            let finding = part.error(
-                "host",
-                &["match", "host"],
-                format!("takes the host `{host}`, which none has"),
-            );
-            source
-                .findings
-                .push(finding.hint("write it in lower case, without a port"));
-        }
-        host.clone()
-    });
+    let host = match &matches.host {
+        Some(text) => host(source, part, text),
+        None => Some(Host::Any),
+    };
+    let conditions = conditions::compile(source, part, matches, names.identity.as_ref());
     let path = Pattern::parse(&matches.path).map_err(|error| {
         let finding = part.error(
             "path",
@@ -54,10 +49,26 @@ pub(super) fn compile(
         source.findings.push(finding);
     });
     Some(Match {
-        host,
+        host: host?,
         methods: methods?,
         path: path.ok()?,
+        conditions: conditions?,
     })
+}
+
+fn host(source: &mut Source<'_>, part: &Part<'_>, text: &str) -> Option<Host> {
+    let host = Host::parse(text);
+    if host.is_none() {
+        let message = format!("takes the host `{text}`, which none has");
+        let finding = part.error("host", &["match", "host"], message);
+        let hint = match text {
+            "*" => "leave the key out: any host is the default",
+            _ if text.contains('*') => "a `*` stands for what is before a name: `*.example.com`",
+            _ => "write it in lower case, without a port",
+        };
+        source.findings.push(finding.hint(hint));
+    }
+    host
 }
 
 fn methods(source: &mut Source<'_>, part: &Part<'_>, written: &[String]) -> Option<Vec<Method>> {

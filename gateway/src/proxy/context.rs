@@ -15,9 +15,11 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::body::BodyState;
+use crate::action::Asked;
 use crate::decide::Located;
 use crate::forward::{self, Trace};
 use crate::listener::{Patient, Turn, Visit};
+use crate::mirror::Copied;
 use crate::plan::{self, CachePolicy, Plan, Route};
 use crate::upstream::Lease;
 use crate::{decide, framing, metrics};
@@ -48,6 +50,11 @@ pub struct Context {
     attempts: u32,
     tried: Vec<SocketAddr>,
     lease: Option<Lease>,
+    /// Where it goes, once that is chosen.
+    upstream: Option<Arc<plan::Upstream>>,
+    copied: Option<Copied>,
+    /// Whether a copy went out: another attempt does not send a second one.
+    mirrored: bool,
     asked: Option<Instant>,
     upstream_took: Option<Duration>,
     code: &'static str,
@@ -117,6 +124,9 @@ impl Context {
             attempts: 0,
             tried: Vec::new(),
             lease: None,
+            upstream: None,
+            copied: None,
+            mirrored: false,
             asked: None,
             upstream_took: None,
             code: "",
@@ -208,6 +218,16 @@ impl Context {
         self.route.as_ref()
     }
 
+    /// What the templates of its route are filled in with.
+    pub(super) fn asked<'a>(&'a self, route: &'a Route) -> Asked<'a> {
+        Asked {
+            pattern: &route.rule.path,
+            params: &self.facts.params,
+            path: &self.head.path,
+            query: self.head.query.as_deref(),
+        }
+    }
+
     pub(super) fn cache_policy(&self) -> Option<Arc<CachePolicy>> {
         self.route.as_ref()?.cache.clone()
     }
@@ -233,8 +253,7 @@ impl Context {
 
     /// The upstream's name; empty before one was asked.
     pub(super) fn upstream_name(&self) -> Arc<str> {
-        let upstream = self.route.as_ref().and_then(|it| it.action.upstream());
-        match (upstream, self.attempts) {
+        match (&self.upstream, self.attempts) {
             (Some(upstream), 1..) => upstream.name.clone(),
             _ => Arc::default(),
         }

@@ -36,9 +36,14 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context) -> Judged 
         return Err(reply);
     }
     meet(session, ctx, Ask::Stages(|stage| stage > Stage::Identify)).await?;
-    match ctx.route().map(|route| route.action.clone()) {
-        Some(Action::Answer(link)) => meet(session, ctx, Ask::Answer(&link)).await,
-        Some(Action::Forward(_)) | None => Ok(()),
+    let Some(route) = ctx.route().cloned() else {
+        return Ok(());
+    };
+    match &route.action {
+        Action::Forward(_) => Ok(()),
+        Action::Answer(link) => meet(session, ctx, Ask::Answer(link)).await,
+        Action::Redirect(redirect) => Err(Box::new(redirect.reply(&ctx.asked(&route)))),
+        Action::Respond(respond) => Err(Box::new(respond.reply())),
     }
 }
 

@@ -86,6 +86,46 @@ impl Pattern {
         })
     }
 
+    /// The same, less its first segments.
+    pub fn without_first(&self, segments: usize) -> Self {
+        Self {
+            segments: self.segments.get(segments..).unwrap_or_default().to_vec(),
+            tail: self.tail,
+        }
+    }
+
+    /// How specific it is; of two patterns that fit a path the smaller one decides.
+    pub fn rank(&self) -> Vec<u8> {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(_) => 0,
+            Segment::Param(_) => 1,
+        });
+        segments.chain(self.tail.then_some(2)).collect()
+    }
+
+    /// Whether some path fits both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let mut pairs = self.segments.iter().zip(&other.segments);
+        let alike = pairs.all(|(ours, theirs)| match (ours, theirs) {
+            (Segment::Literal(one), Segment::Literal(other)) => one == other,
+            _ => true,
+        });
+        let (ours, theirs) = (self.segments.len(), other.segments.len());
+        alike && (ours >= theirs || self.tail) && (theirs >= ours || other.tail)
+    }
+
+    /// Whether every path that fits this one fits the other too.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.segments.len(), other.segments.len());
+        let mut pairs = self.segments.iter().zip(&other.segments);
+        let covered = pairs.all(|(ours, theirs)| match (ours, theirs) {
+            (_, Segment::Param(_)) => true,
+            (Segment::Literal(one), Segment::Literal(other)) => one == other,
+            (Segment::Param(_), Segment::Literal(_)) => false,
+        });
+        covered && ours >= theirs && (other.tail || ours == theirs && !self.tail)
+    }
+
     /// Whether a canonical path fits. The plain definition, which the router must agree with.
     pub fn matches(&self, path: &str) -> bool {
         let mut steps = path.split('/').skip(1).filter(|step| !step.is_empty());
@@ -151,6 +191,34 @@ impl fmt::Display for Pattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_are_compared_by_what_fits_them() {
+        for (one, other, overlaps, within) in [
+            ("/a", "/a", true, true),
+            ("/a", "/b", false, false),
+            ("/a", "/{x}", true, true),
+            ("/{x}", "/a", true, false),
+            ("/a", "/a/**", true, true),
+            ("/a/**", "/a", true, false),
+            ("/a/**", "/a/{x}", true, false),
+            ("/a/{x}", "/a/**", true, true),
+            ("/a/b/**", "/a/{x}/c", true, false),
+            ("/a/b/**", "/a/**", true, true),
+            ("/a/b", "/a", false, false),
+            ("/**", "/a/b", true, false),
+            ("/", "/**", true, true),
+            ("/", "/{x}", false, false),
+        ] {
+            let (one, other) = (
+                Pattern::parse(one).expect(one),
+                Pattern::parse(other).expect(other),
+            );
+            assert_eq!(one.overlaps(&other), overlaps, "{one} {other}");
+            assert_eq!(other.overlaps(&one), overlaps, "{other} {one}");
+            assert_eq!(one.is_within(&other), within, "{one} within {other}");
+        }
+    }
 
     #[test]
     fn a_good_pattern_is_written_as_it_was_read() {

@@ -33,6 +33,25 @@ impl Tree {
         self.descend(path.strip_prefix('/')?, caught)
     }
 
+    /// The rules of leaves that no path comes to.
+    pub(super) fn unreachable(&self) -> Vec<usize> {
+        let mut all = Vec::new();
+        // What ends here goes to `here`, what goes on to the parameter: nothing is left for `/**`.
+        let goes_on = self.param.as_ref().is_some_and(|param| param.takes_all());
+        if !self.here.is_empty() && goes_on {
+            all.extend(&self.below);
+        }
+        let children = self.literals.values().chain(self.param.as_deref());
+        all.extend(children.flat_map(Tree::unreachable));
+        all
+    }
+
+    /// Whether every path that comes to this node finds a leaf at it or below.
+    fn takes_all(&self) -> bool {
+        let goes_on = || self.param.as_ref().is_some_and(|param| param.takes_all());
+        !self.below.is_empty() || !self.here.is_empty() && goes_on()
+    }
+
     // Recurses at most as deep as the longest pattern, however long the path is. Each node stands
     // for one prefix and is visited at most once.
     fn descend<'p>(&self, rest: &'p str, caught: &mut Vec<&'p str>) -> Option<&[usize]> {

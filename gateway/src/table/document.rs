@@ -1,4 +1,5 @@
-//! A YAML document with the position of every key and value.
+//! A YAML document with the position of every key and value; of one file, or of several that were
+//! taken into one.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,16 +11,35 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
+use super::size::Size;
+use super::suggest;
 use crate::finding::{Finding, Findings, Place};
 
-/// A parsed file.
+/// A longer file than this is refused unread, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// What an included file may say: its keys, and whether each holds a list. All others are the
+/// table's own.
+const SHARED: [(&str, bool); 7] = [
+    ("upstreams", false),
+    ("auth", false),
+    ("limits", false),
+    ("caches", false),
+    ("plugins", false),
+    ("routes", true),
+    ("tests", true),
+];
+
+/// A parsed file, and what was taken in of others.
 pub(crate) struct Document {
-    file: Arc<Path>,
+    files: Vec<Arc<Path>>,
     root: Node,
 }
 
 /// A value and where it begins.
 pub(crate) struct Node {
+    /// Which of the files it is in; so are its keys.
+    file: usize,
     at: Location,
     value: Value,
 }
@@ -31,6 +51,104 @@ enum Value {
 }
 
 impl Document {
+    /// Reads and parses a file; `what` says what it is.
+    pub(crate) fn open(file: &Path, what: &str, findings: &mut Findings) -> Option<Self> {
+        let text = match std::fs::metadata(file) {
+            Ok(metadata) if metadata.len() > MAX_BYTES => {
+                Err(format!("is longer than {}", Size(MAX_BYTES)))
+            }
+            _ => std::fs::read_to_string(file).map_err(|error| format!("can't be read: {error}")),
+        };
+        match text {
+            Ok(text) => Self::parse(file, &text, findings),
+            Err(fault) => {
+                let place = Place {
+                    file: file.into(),
+                    line: 1,
+                    column: 1,
+                };
+                findings.push(Finding::error("file", place, format!("{what} {fault}")));
+                None
+            }
+        }
+    }
+
+    /// Takes another file's entries in. Names that stand in both are errors that tell both places.
+    pub(crate) fn take_in(&mut self, mut other: Self, findings: &mut Findings) {
+        let file = self.files.len();
+        self.files.append(&mut other.files);
+        other.root.stamp(file);
+        let place = self.at(&other.root);
+        let Value::Map(sections) = other.root.value else {
+            let message = "the included file must be a map of sections";
+            findings.push(Finding::error("include.value", place, message));
+            return;
+        };
+        for (key, theirs) in sections {
+            let place = self.place_at(theirs.file, key.referenced);
+            let Some((_, list)) = SHARED.iter().find(|(name, _)| *name == key.value) else {
+                let message = format!("an included file has no key `{}`", key.value);
+                let hint = match &*key.value {
+                    "include" => "the table itself names all files".into(),
+                    _ => suggest::hint(&key.value, SHARED.iter().map(|(name, _)| *name)),
+                };
+                findings.push(Finding::error("include.key", place, message).hint(hint));
+                continue;
+            };
+            if if *list {
+                !theirs.is_list()
+            } else {
+                !theirs.is_map()
+            } {
+                let kind = if *list { "a list" } else { "a map of names" };
+                let message = format!("`{}` must be {kind}", key.value);
+                findings.push(Finding::error(
+                    format!("{}.value", key.value),
+                    place,
+                    message,
+                ));
+                continue;
+            }
+            self.merge(key, theirs, findings);
+        }
+    }
+
+    fn merge(&mut self, key: Spanned<String>, theirs: Node, findings: &mut Findings) {
+        let section = key.value.clone();
+        let twice = self.twice(&section, &theirs);
+        findings.extend(twice);
+        let Value::Map(sections) = &mut self.root.value else {
+            return;
+        };
+        let ours = sections
+            .iter_mut()
+            .find(|(known, _)| known.value == section);
+        match (ours.map(|(_, ours)| &mut ours.value), theirs.value) {
+            (Some(Value::Map(ours)), Value::Map(theirs)) => ours.extend(theirs),
+            (Some(Value::List(ours)), Value::List(theirs)) => ours.extend(theirs),
+            (None, value) => sections.push((key, Node { value, ..theirs })),
+            // What the table itself has wrong is told where its section is compiled.
+            (Some(_), _) => {}
+        }
+    }
+
+    fn twice(&self, section: &str, theirs: &Node) -> Vec<Finding> {
+        let known = self.root.get(section);
+        let both = theirs.entries().iter().filter_map(|(key, value)| {
+            let first = known?.entries().iter();
+            let (first, node) = first.into_iter().find(|(one, _)| one.value == key.value)?;
+            let first = self.place_at(node.file, first.referenced);
+            let place = self.place_at(value.file, key.referenced);
+            let message = format!(
+                "`{}` stands in `{section}` twice, first {}",
+                key.value,
+                first.from(&place)
+            );
+            Some(Finding::error("include.twice", place, message))
+        });
+        both.collect()
+    }
+
     /// Parses a file. Syntax errors end it; keys that stand there twice are all found.
     pub(crate) fn parse(file: &Path, text: &str, findings: &mut Findings) -> Option<Self> {
         let file: Arc<Path> = file.into();
@@ -42,7 +160,7 @@ impl Document {
         match serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options) {
             Ok(root) => {
                 let document = Self {
-                    file,
+                    files: vec![file],
                     root: root.into(),
                 };
                 document.find_duplicates(&document.root, findings);
@@ -78,13 +196,13 @@ impl Document {
                 None => break,
             }
         }
-        self.at(node.at)
+        self.at(node)
     }
 
     /// Where the last key of a path stands, or the last part of the path that is there.
     pub(crate) fn place_of_key<S: AsRef<str>>(&self, path: &[S]) -> Place {
         let Some((last, parents)) = path.split_last() else {
-            return self.at(self.root.at);
+            return self.at(&self.root);
         };
         let parent = parents
             .iter()
@@ -93,12 +211,19 @@ impl Document {
             Value::Map(entries) => entries.iter().find(|(key, _)| key.value == last.as_ref()),
             _ => None,
         });
-        key.map_or_else(|| self.place(path), |(key, _)| self.at(key.referenced))
+        key.map_or_else(
+            || self.place(path),
+            |(key, value)| self.place_at(value.file, key.referenced),
+        )
     }
 
-    fn at(&self, at: Location) -> Place {
+    fn at(&self, node: &Node) -> Place {
+        self.place_at(node.file, node.at)
+    }
+
+    fn place_at(&self, file: usize, at: Location) -> Place {
         Place {
-            file: self.file.clone(),
+            file: self.files[file].clone(),
             line: at.line(),
             column: at.column(),
         }
@@ -116,7 +241,7 @@ impl Document {
                     let first = first.get();
                     let message =
                         format!("`{}` stands there twice, first on line {first}", key.value);
-                    let place = self.at(key.referenced);
+                    let place = self.place_at(value.file, key.referenced);
                     findings.push(Finding::error("yaml.key.duplicate", place, message));
                 }
             }
@@ -129,6 +254,16 @@ impl Document {
 }
 
 impl Node {
+    /// Says which file it is in, with all that is in it.
+    fn stamp(&mut self, file: usize) {
+        self.file = file;
+        match &mut self.value {
+            Value::Leaf(_) => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.stamp(file)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| value.stamp(file)),
+        }
+    }
+
     /// The value under a key or, in a list, at an index. Of a key that stands there twice the first.
     pub(crate) fn get(&self, step: &str) -> Option<&Node> {
         match &self.value {
@@ -191,6 +326,7 @@ impl Node {
 impl From<Spanned<Value>> for Node {
     fn from(spanned: Spanned<Value>) -> Self {
         Self {
+            file: 0,
             at: spanned.referenced,
             value: spanned.value,
         }

@@ -10,6 +10,7 @@
     reason = "a test that can't go on has failed, and says where"
 )]
 
+mod actions;
 mod cache;
 mod early;
 mod faults;
@@ -19,6 +20,7 @@ mod fuzz;
 mod h2spec;
 mod limits;
 mod management;
+mod paths;
 mod reload;
 mod routing;
 mod slow;

@@ -31,6 +31,68 @@ async fn no_request_fails_while_tables_come_and_go() {
     load.await.unwrap();
 }
 
+/// What the two tables below say of the same paths: routes go and come back, and each request sees
+/// one table only. Under the one `/v` is answered with 1, under the other with 2, and each says so in
+/// a header as well.
+fn version(number: u16) -> String {
+    let answer = |body: &str| {
+        format!(
+            "respond: {{ status: 200, body: '{body}', headers: {{ x-version: '{number}' }} }}, auth: none, why_public: a test"
+        )
+    };
+    let mut table = format!(
+        "routes:\n  - {{ id: v, match: {{ method: GET, path: /v }}, {} }}\n",
+        answer(&number.to_string())
+    );
+    table += "  - { id: all, match: { method: [GET, POST], path: /** }, to: origin, auth: none, why_public: a test }\n";
+    // Half of the routes are removed by the next table.
+    for n in (0..50_u16).filter(|n| n % 2 == number % 2) {
+        table += &format!(
+            "  - {{ id: r{n}, match: {{ method: GET, path: /r/{n} }}, {} }}\n",
+            answer("r")
+        );
+    }
+    table
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateway_41_a_hundred_reloads_under_load_fail_no_request() {
+    let stage = Stage::open(&version(1)).await;
+    let (client, plain) = (stage.client(true), stage.plain);
+    let (kept, removed, post) = (stage.url("/v"), stage.url("/r/1"), stage.url("/post"));
+    let (tell, mut served) = tokio::sync::watch::channel(0_u32);
+    let load = tokio::spawn(async move {
+        let mut wire = Wire::open(plain).await;
+        while !tell.is_closed() {
+            let answer = client.get(&kept).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+            let told = answer.headers()["x-version"].clone();
+            assert_eq!(
+                answer.text().await.unwrap().as_bytes(),
+                told.as_bytes(),
+                "two tables"
+            );
+            // While its route is away it goes to the upstream.
+            assert_eq!(client.get(&removed).send().await.unwrap().status(), 200);
+            let body = "b".repeat(100_000);
+            let echoed = client.post(&post).body(body.clone()).send().await.unwrap();
+            assert_eq!(echoed.text().await.unwrap(), body);
+            wire.send("GET /r/2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            assert_eq!(wire.response().await.status, 200);
+            tell.send_modify(|served| *served += 4);
+        }
+    });
+    for round in 0..100 {
+        stage.reload("", &version(1 + round % 2)).await;
+        // Some of them under each table, and some across the change.
+        if round % 5 == 0 {
+            served.changed().await.expect("a request failed");
+        }
+    }
+    drop(served);
+    load.await.unwrap();
+}
+
 #[tokio::test]
 async fn listeners_come_and_go_while_others_serve() {
     let stage = Stage::open(OPEN).await;

@@ -19,7 +19,7 @@ use gateway::run::Edge;
 use plugin_sdk::Env;
 
 pub(crate) use kinds::counted;
-pub(crate) use origin::{Answer, Origin};
+pub(crate) use origin::{Answer, Asked, Origin};
 pub(crate) use wire::{Wire, parse};
 
 /// Whatever a test waits for comes within this time, or never.

@@ -17,6 +17,7 @@ pub struct Reply {
 enum Content {
     Problem(Problem),
     Empty,
+    Whole(HeaderValue, Bytes),
 }
 
 /// A refusal as RFC 9457 has it.
@@ -81,6 +82,14 @@ impl Reply {
         }
     }
 
+    /// An answer with a body of this type.
+    pub fn whole(status: StatusCode, kind: HeaderValue, body: Bytes) -> Self {
+        Self {
+            content: Content::Whole(kind, body),
+            ..Self::empty(status)
+        }
+    }
+
     /// Says more of this very case. Nothing on an answer that is no problem.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -110,7 +119,7 @@ impl Reply {
     pub fn as_problem(&self) -> Option<&Problem> {
         match &self.content {
             Content::Problem(problem) => Some(problem),
-            Content::Empty => None,
+            Content::Empty | Content::Whole(..) => None,
         }
     }
 
@@ -124,6 +133,10 @@ impl Reply {
         let mut headers = self.headers.clone();
         let body = match &self.content {
             Content::Empty => Bytes::new(),
+            Content::Whole(kind, body) => {
+                headers.insert(header::CONTENT_TYPE, kind.clone());
+                body.clone()
+            }
             Content::Problem(problem) => {
                 headers.insert(
                     header::CONTENT_TYPE,

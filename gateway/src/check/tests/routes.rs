@@ -9,13 +9,13 @@ fn routes() {
         "  - method: GET\n",
         expect![[r#"
             error[route.key.unknown]: route 3 has no key `method`
-              --> routes.yaml:38:5      hint: there is: id, match, to, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries
+              --> routes.yaml:38:5      hint: there is: id, match, to, rewrite, strip_prefix, mirror, redirect, respond, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries
             error[route.match.missing]: route 3 does not say which requests it takes
               --> routes.yaml:38:5      hint: add `match: { method: GET, path: /v1/… }`
             error[route.id.missing]: route 3 has no id
               --> routes.yaml:38:5      hint: add `id: wallets.read`
             error[route.to.missing]: route 3 goes nowhere
-              --> routes.yaml:38:5      hint: add `to:` and an upstream's name
+              --> routes.yaml:38:5      hint: add `to:` and an upstream's name, `redirect:` or `respond:`
             routes.yaml: refused (4 errors, 0 warnings)
         "#]],
     );
@@ -42,7 +42,7 @@ fn routes() {
         "path: \"/v1/me/{name}\"",
         expect![[r#"
             error[route.tie]: route "me.read" takes the same requests as route "rates.list" on line 33
-              --> routes.yaml:39:12      hint: the order in the file never counts: tell them apart by host, path or method
+              --> routes.yaml:39:12      hint: the order in the file never counts: tell them apart by host, path, method, headers or query
             routes.yaml: refused (1 error, 0 warnings)
         "#]],
     );
@@ -139,26 +139,26 @@ fn routes() {
         "routes:",
         "routes: []\ntests: {}\nrest:",
         expect![[r#"
-        warning[upstreams.unused]: no route uses the upstream `users`
-          --> routes.yaml:7:3
-        warning[auth.unused]: no route uses the way to prove who is calling `user`
-          --> routes.yaml:9:3
-        warning[limits.unused]: no route uses the limit `login`
-          --> routes.yaml:17:3
-        warning[limits.unused]: no route uses the limit `api`
-          --> routes.yaml:18:3
-        warning[caches.unused]: no route uses the cache `catalog`
-          --> routes.yaml:20:3
-        error[routes.missing]: `routes` are missing: every request would be a 404
-          --> routes.yaml:24:9      hint: add a list: `routes: [{ id: …, match: …, to: …, auth: … }]`
-        error[tests.value]: `tests` must be a list
-          --> routes.yaml:25:8
-        error[key.unknown]: the table has no key `rest`
-          --> routes.yaml:26:1      hint: there is: version, defaults, listeners, management, identity, redis, upstreams, auth, limits, caches, plugins, routes, tests
-        error[yaml.key.duplicate]: `tests` stands there twice, first on line 25
-          --> routes.yaml:46:1
-        routes.yaml: refused (4 errors, 5 warnings)
-    "#]],
+            warning[upstreams.unused]: no route uses the upstream `users`
+              --> routes.yaml:7:3
+            warning[auth.unused]: no route uses the way to prove who is calling `user`
+              --> routes.yaml:9:3
+            warning[limits.unused]: no route uses the limit `login`
+              --> routes.yaml:17:3
+            warning[limits.unused]: no route uses the limit `api`
+              --> routes.yaml:18:3
+            warning[caches.unused]: no route uses the cache `catalog`
+              --> routes.yaml:20:3
+            error[routes.missing]: `routes` are missing: every request would be a 404
+              --> routes.yaml:24:9      hint: add a list: `routes: [{ id: …, match: …, to: …, auth: … }]`
+            error[tests.value]: `tests` must be a list
+              --> routes.yaml:25:8
+            error[key.unknown]: the table has no key `rest`
+              --> routes.yaml:26:1      hint: there is: version, include, defaults, listeners, management, identity, redis, upstreams, auth, limits, caches, plugins, routes, tests
+            error[yaml.key.duplicate]: `tests` stands there twice, first on line 25
+              --> routes.yaml:46:1
+            routes.yaml: refused (4 errors, 5 warnings)
+        "#]],
     );
 }
 

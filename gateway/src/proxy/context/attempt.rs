@@ -1,11 +1,14 @@
 use std::time::{Duration, Instant, SystemTime};
 
-use http::Uri;
+use bytes::Bytes;
+use http::{HeaderMap, Uri};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::Context;
-use crate::forward::Forward;
+use crate::decide;
+use crate::forward::{self, Forward};
+use crate::mirror::Copied;
 use crate::proxy::fault;
 use crate::upstream::MAX_ATTEMPTS;
 
@@ -20,7 +23,15 @@ impl Context {
         let route = self.route.as_ref()?;
         self.attempts += 1;
         self.body.again();
-        let group = self.shared.upstreams.group(route.action.upstream()?);
+        let upstream = match &self.upstream {
+            Some(upstream) => upstream,
+            None => {
+                let who = self.facts.principal.as_deref();
+                let chosen = decide::upstream(route, who, self.head.client)?;
+                self.upstream.insert(chosen.clone())
+            }
+        };
+        let group = self.shared.upstreams.group(upstream);
         let Some(lease) = group.choose(&self.tried) else {
             group.failed("no_target");
             return None;
@@ -81,7 +92,7 @@ impl Context {
     /// What is said to the upstream about this request.
     pub(in crate::proxy) fn forward(&self) -> Result<Forward<'_>> {
         let route = self.route.as_ref().ok_or_else(unrouted)?;
-        let upstream = route.action.upstream().ok_or_else(unrouted)?;
+        let upstream = self.upstream.as_ref().ok_or_else(unrouted)?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Ok(Forward {
             identity: &self.plan.identity,
@@ -101,14 +112,52 @@ impl Context {
         })
     }
 
-    /// The canonical path that was judged, and the query as it came.
+    /// The canonical path that was judged, or what the route makes of it, and the query as it came.
     pub(in crate::proxy) fn target(&self) -> Result<Uri> {
+        let route = self.route.as_ref().ok_or_else(unrouted)?;
+        let forward = route.action.forward().ok_or_else(unrouted)?;
+        let path = forward.rewrite.path(&self.asked(route));
         let text = match &self.head.query {
-            Some(query) => format!("{}?{query}", self.head.path),
-            None => self.head.path.clone(),
+            Some(query) => format!("{path}?{query}"),
+            None => path.into_owned(),
         };
         text.parse()
             .map_err(|_| Error::explain(ErrorType::InternalError, "a canonical path is no target"))
+    }
+}
+
+/// Towards the mirror.
+impl Context {
+    /// Keeps the head as the mirror gets it: the upstream's own, under a seal for the mirror.
+    pub(in crate::proxy) fn copy_head(&mut self, target: &Uri, headers: &HeaderMap) -> Result<()> {
+        self.copied = None;
+        let mirror = self.route.as_ref().and_then(|route| route.action.forward());
+        let mirror = mirror.and_then(|forward| forward.mirror.as_ref());
+        let Some(mirror) = mirror.filter(|mirror| {
+            !self.mirrored && !self.background && mirror.picks(&self.facts.request_id)
+        }) else {
+            return Ok(());
+        };
+        let mut headers = headers.clone();
+        let forward = Forward {
+            upstream: &mirror.upstream.name,
+            ..self.forward()?
+        };
+        forward::write(&mut headers, &forward);
+        let (upstream, method) = (mirror.upstream.clone(), self.head.method.clone());
+        self.copied = Some(Copied::new(upstream, method, target.to_string(), headers));
+        Ok(())
+    }
+
+    /// Takes in a piece of the body; with the last one the copy goes out.
+    pub(in crate::proxy) fn copy_body(&mut self, piece: Option<&Bytes>, end: bool) {
+        if let (Some(copied), Some(piece)) = (&mut self.copied, piece) {
+            copied.push(piece);
+        }
+        if end && let Some(copied) = self.copied.take() {
+            self.mirrored = true;
+            self.shared.mirrors.send(copied, &self.shared.upstreams);
+        }
     }
 }
 
