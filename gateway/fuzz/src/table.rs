@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use gateway::decide::{self, RawHead};
+use gateway::decide::{self, Asker, RawHead};
 use http::{HeaderMap, Method};
 
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -36,7 +36,7 @@ pub fn run(bytes: &[u8]) {
                     query: Some("v=2"),
                     headers: &HeaderMap::new(),
                 };
-                let _ = decide::decide(&loaded.plan, &head, None);
+                let _ = decide::decide(&loaded.plan, &head, &Asker::nobody());
             }
             let _ = loaded.warnings.to_string();
         }
