@@ -13,6 +13,7 @@ mod identity;
 mod listeners;
 mod load;
 mod plugins;
+mod rivals;
 mod route;
 mod routes;
 mod rule;

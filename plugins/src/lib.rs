@@ -13,7 +13,7 @@ macro_rules! builtin {
     };
 }
 
-builtin! { request_id, cors, jwt, acl, rate_limit, validate, headers }
+builtin! { request_id, cors, jwt, introspection, acl, rate_limit, validate, headers }
 
 #[cfg(test)]
 mod tests;

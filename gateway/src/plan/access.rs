@@ -1,6 +1,7 @@
 use plugin_sdk::{Link, Mode};
 
 use super::plugins;
+use super::rivals;
 use super::routes::Names;
 use super::source::Source;
 use crate::router::Pattern;
@@ -40,7 +41,7 @@ pub(super) fn compile(
         .cloned()
         .collect();
     let mut links = source.links("auth", "auth", &proofs, &names.links.auth, part);
-    refuse_rivals(source, part, &links);
+    rivals::judge(source, part, &links);
     // Ways that refuse nobody keep nobody out: such a route is as open as one without any.
     let shadows = links.iter().all(|way| way.mode == Mode::Shadow);
     let open = public || (!links.is_empty() && links.len() == proofs.len() && shadows);
@@ -50,26 +51,6 @@ pub(super) fn compile(
     Access {
         authenticated: !open,
         links,
-    }
-}
-
-/// A way refuses every credential of its form that is not good, so two ways for one form would
-/// refuse each other's.
-fn refuse_rivals(source: &mut Source<'_>, part: &Part<'_>, ways: &[Link]) {
-    for (index, way) in ways.iter().enumerate() {
-        let kind = way.plugin.name();
-        let rival = ways[..index]
-            .iter()
-            .find(|other| other.plugin.name() == kind);
-        if let Some(rival) = rival {
-            let (one, other) = (&rival.name, &way.name);
-            let message =
-                format!("takes `{one}` or `{other}`, and each refuses the other's tokens");
-            let finding = part.error("auth.rivals", &["auth"], message);
-            source
-                .findings
-                .push(finding.hint(format!("at most one way of the kind `{kind}`")));
-        }
     }
 }
 

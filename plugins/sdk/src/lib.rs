@@ -8,6 +8,7 @@
 //! awaited. A route's plugins are compiled once, when the table is loaded, into a [`Chain`] that is
 //! ordered by [`Stage`]: never by a number, never by the order in the file.
 
+mod address;
 mod chain;
 mod env;
 mod json;
@@ -20,6 +21,7 @@ mod reply;
 mod request;
 pub mod testing;
 
+pub use address::is_off_limits;
 pub use chain::{Chain, Link, Mode};
 pub use env::{
     Clock, Env, Fetch, FetchError, Fetched, Lent, Meter, Sent, SystemClock, Tasks, Upstreams,
@@ -29,7 +31,7 @@ pub use json::parse_json;
 pub use kind::{BuildError, Kind, Registry};
 pub use one_or_many::OneOrMany;
 pub use period::{Period, PeriodError};
-pub use plugin::{Answering, AnyPlugin, Flow, Later, Outcome, Plugin, Stage};
+pub use plugin::{Answering, AnyPlugin, Flow, Later, Outcome, Plugin, Stage, Takes};
 pub use reference::{Reference, ReferenceError};
 pub use reply::{Problem, Reply};
 pub use request::{

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{BuildError, Env, Reply, Request, ResponseHead, Seen};
+use crate::{BuildError, Env, Form, Reply, Request, ResponseHead, Seen};
 
 /// Where in a request's way a plugin stands. The order of the variants is the order of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +41,19 @@ pub type Later<'a> = Pin<Box<dyn Future<Output = Flow> + Send + 'a>>;
 /// An answer that takes time.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Box<Reply>> + Send + 'a>>;
 
+/// The credentials that a way of proving who one is takes for its own. Each way refuses those of its
+/// own that are not good, so two ways with the same would refuse each other's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Takes {
+    /// Their form.
+    pub form: Form,
+    /// What tells them from others of the form: their issuer, the header of a key. `None`: nothing
+    /// does, it takes all that come to it.
+    pub of: Option<String>,
+    /// What it puts before the names of those whom it knows; `None` when the names are ours to give.
+    pub sub_prefix: Option<String>,
+}
+
 /// How a request ended.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -69,6 +82,12 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     /// Where this one stands, when its configuration moves it away from [`Plugin::STAGE`].
     fn stage(&self) -> Stage {
         Self::STAGE
+    }
+
+    /// Which credentials it takes for its own, when it stands at [`Stage::Identify`]. `None`: all
+    /// that its kind knows, so that no two of the kind can stand on one route.
+    fn takes(&self) -> Option<Takes> {
+        None
     }
 
     /// Judges the request. Must not block.
@@ -128,6 +147,8 @@ pub trait AnyPlugin: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// [`Plugin::stage`].
     fn stage(&self) -> Stage;
+    /// [`Plugin::takes`].
+    fn takes(&self) -> Option<Takes>;
     /// [`Plugin::request`].
     fn request(&self, request: &mut Request<'_>) -> Flow;
     /// [`Plugin::request_wait`].
@@ -154,6 +175,9 @@ impl<P: Plugin> AnyPlugin for P {
     }
     fn stage(&self) -> Stage {
         Plugin::stage(self)
+    }
+    fn takes(&self) -> Option<Takes> {
+        Plugin::takes(self)
     }
     fn request(&self, request: &mut Request<'_>) -> Flow {
         Plugin::request(self, request)

@@ -2,7 +2,7 @@ use jsonwebtoken::Algorithm;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A signature algorithm with a public key (RFC 7518, RFC 8037).
+/// A signature algorithm (RFC 7518, RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are the registry's")]
 pub enum Alg {
@@ -15,11 +15,14 @@ pub enum Alg {
     PS256,
     PS384,
     PS512,
+    HS256,
+    HS384,
+    HS512,
 }
 
 impl Alg {
-    /// The algorithm of that exact name. `none` and the shared-secret ones have none here.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    /// The algorithm of that exact name. `none` has none here.
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "EdDSA" => Self::EdDSA,
             "ES256" => Self::ES256,
@@ -30,6 +33,9 @@ impl Alg {
             "PS256" => Self::PS256,
             "PS384" => Self::PS384,
             "PS512" => Self::PS512,
+            "HS256" => Self::HS256,
+            "HS384" => Self::HS384,
+            "HS512" => Self::HS512,
             _ => return None,
         })
     }
@@ -42,6 +48,18 @@ impl Alg {
             Self::ES384 => ("EC", Some("P-384")),
             Self::RS256 | Self::RS384 | Self::RS512 => ("RSA", None),
             Self::PS256 | Self::PS384 | Self::PS512 => ("RSA", None),
+            Self::HS256 | Self::HS384 | Self::HS512 => ("oct", None),
+        }
+    }
+
+    /// How long a shared secret must be for it, in bytes (RFC 7518 §3.2); `None` when its keys
+    /// are pairs.
+    pub(super) fn secret_bytes(self) -> Option<usize> {
+        match self {
+            Self::HS256 => Some(32),
+            Self::HS384 => Some(48),
+            Self::HS512 => Some(64),
+            _ => None,
         }
     }
 
@@ -56,6 +74,9 @@ impl Alg {
             Self::PS256 => Algorithm::PS256,
             Self::PS384 => Algorithm::PS384,
             Self::PS512 => Algorithm::PS512,
+            Self::HS256 => Algorithm::HS256,
+            Self::HS384 => Algorithm::HS384,
+            Self::HS512 => Algorithm::HS512,
         }
     }
 }

@@ -1,22 +1,24 @@
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use jsonwebtoken::DecodingKey;
-use plugin_sdk::{Principal, parse_json};
+use plugin_sdk::{Principal, Proof, parse_json};
 use serde::Deserialize;
 
 use super::Alg;
+use super::jwk::{Jwk, PemError};
 
-/// The most that remembered tokens may take per issuer, in bytes: some 15,000 of the usual size.
+/// The most that remembered tokens may take per issuer, in bytes: some 6,000 of the usual size.
 const MEMORY_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What remembering a token takes besides its text, in bytes; about.
+/// What remembering a token takes besides its text and claims, in bytes; about.
 const ENTRY_BYTES: usize = 512;
 
-/// An RSA key of fewer bits is no key.
-const MIN_RSA_BYTES: usize = 256;
+/// How many times a token's length its text and claims take together; about.
+const ENTRY_TIMES: usize = 4;
+
+/// More keys than this, and a document is none: each unused one costs memory and a search.
+const MAX_KEYS: usize = 100;
 
 /// An issuer's keys, and the tokens that were found good under them: with the keys goes the memory.
 #[derive(Debug)]
@@ -26,47 +28,34 @@ pub(super) struct KeySet {
     good: moka::sync::Cache<String, Good>,
 }
 
-/// Whom a token is about, until when.
+/// Whom a token is about, and until when that holds, in Unix seconds.
 #[derive(Debug, Clone)]
-struct Good {
-    who: Arc<Principal>,
-    until: i64,
+pub(crate) struct Good {
+    pub(crate) who: Arc<Principal>,
+    pub(crate) proof: Arc<Proof>,
+    pub(crate) until: i64,
 }
 
 #[derive(Debug)]
 struct Key {
     kid: Option<String>,
+    /// Whether the operator named this very key, so that a token need not.
+    named: bool,
     algs: Vec<Alg>,
     key: DecodingKey,
 }
 
 /// Why a document gives no keys.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KeySetError {
     #[error("it is no JSON Web Key Set (RFC 7517 §5)")]
     Malformed,
     #[error("none of its keys goes with the algorithms named")]
     NoUse,
-}
-
-/// A key as RFC 7517, 7518 and 8037 write it, as far as we look.
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    usage: Option<String>,
-    key_ops: Option<Vec<String>>,
-    crv: Option<String>,
-    #[serde(default)]
-    x: String,
-    #[serde(default)]
-    y: String,
-    #[serde(default)]
-    n: String,
-    #[serde(default)]
-    e: String,
+    #[error("it has more than {MAX_KEYS} keys")]
+    TooMany,
+    #[error(transparent)]
+    Pem(#[from] PemError),
 }
 
 impl KeySet {
@@ -76,23 +65,65 @@ impl KeySet {
         let mut value = parse_json(&document, 8).map_err(|_| KeySetError::Malformed)?;
         let keys = value["keys"].take();
         let keys = keys.as_array().ok_or(KeySetError::Malformed)?;
-        let keys: Vec<Key> = keys
-            .iter()
-            .filter_map(|key| Key::read(Jwk::deserialize(key).ok()?, algs))
-            .collect();
-        if keys.is_empty() {
-            return Err(KeySetError::NoUse);
+        if keys.len() > MAX_KEYS {
+            return Err(KeySetError::TooMany);
         }
-        Ok(Self {
+        let keys = keys
+            .iter()
+            .filter_map(|key| Key::read(&Jwk::deserialize(key).ok()?, algs, false))
+            .collect();
+        Self::of(document, keys)
+    }
+
+    /// Reads files that the operator named, of one public key each: PEM or a JWK.
+    pub(super) fn named(documents: &[Vec<u8>], algs: &[Alg]) -> Result<Self, (usize, KeySetError)> {
+        let read = |document: &Vec<u8>| {
+            let key = match parse_json(document, 8) {
+                Ok(jwk) => Jwk::deserialize(&jwk).map_err(|_| KeySetError::Malformed)?,
+                Err(_) => Jwk::from_pem(document)?,
+            };
+            if key.d.is_some() {
+                return Err(PemError::Private.into());
+            }
+            Key::read(&key, algs, true).ok_or(KeySetError::NoUse)
+        };
+        let keys = documents.iter().enumerate();
+        let keys = keys.map(|(index, document)| read(document).map_err(|error| (index, error)));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        Self::of(Bytes::new(), keys).map_err(|error| (0, error))
+    }
+
+    /// One secret that is shared with the issuer.
+    pub(super) fn shared(secret: &[u8], algs: &[Alg]) -> Self {
+        let key = Key {
+            kid: None,
+            named: true,
+            algs: algs.to_vec(),
+            key: DecodingKey::from_secret(secret),
+        };
+        Self::with(Bytes::new(), vec![key])
+    }
+
+    fn of(document: Bytes, keys: Vec<Key>) -> Result<Self, KeySetError> {
+        match keys.is_empty() {
+            true => Err(KeySetError::NoUse),
+            false => Ok(Self::with(document, keys)),
+        }
+    }
+
+    fn with(document: Bytes, keys: Vec<Key>) -> Self {
+        let good = moka::sync::Cache::builder()
+            .weigher(|token: &String, _| {
+                let bytes = token.len() * ENTRY_TIMES + ENTRY_BYTES;
+                u32::try_from(bytes).unwrap_or(u32::MAX)
+            })
+            .max_capacity(MEMORY_BYTES)
+            .build();
+        Self {
             document,
             keys,
-            good: moka::sync::Cache::builder()
-                .weigher(|token: &String, _| {
-                    u32::try_from(token.len() + ENTRY_BYTES).unwrap_or(u32::MAX)
-                })
-                .max_capacity(MEMORY_BYTES)
-                .build(),
-        })
+            good,
+        }
     }
 
     /// Whether it was read from this very document.
@@ -100,31 +131,37 @@ impl KeySet {
         self.document == document
     }
 
-    /// The key of that id which goes with the algorithm; without an id, the only one that does.
-    /// Where several would do, none does: guessing costs a signature check each.
-    pub(super) fn find(&self, kid: Option<&str>, alg: Alg) -> Option<&DecodingKey> {
-        let mut fitting = self
-            .keys
-            .iter()
-            .filter(|key| key.algs.contains(&alg) && (kid.is_none() || key.kid.as_deref() == kid));
-        let key = fitting.next()?;
-        fitting.next().is_none().then_some(&key.key)
+    /// The keys that may have signed: the one of that id which goes with the algorithm; without an
+    /// id, the only one that does. Of a document's keys several never would: guessing costs a
+    /// signature check each. The few that an operator named without ids are all tried.
+    pub(super) fn find(&self, kid: Option<&str>, alg: Alg) -> Vec<&DecodingKey> {
+        let fitting = || self.keys.iter().filter(|key| key.algs.contains(&alg));
+        let called: Vec<_> = fitting()
+            .filter(|key| kid.is_none() || key.kid.as_deref() == kid)
+            .collect();
+        match called[..] {
+            [key] => vec![&key.key],
+            _ => fitting()
+                .filter(|key| key.named && key.kid.is_none())
+                .map(|key| &key.key)
+                .collect(),
+        }
     }
 
     /// Whom a token is about, if it was found good before and still holds. Compares all of it.
-    pub(super) fn recall(&self, token: &str, now: i64) -> Option<Arc<Principal>> {
+    pub(super) fn recall(&self, token: &str, now: i64) -> Option<Good> {
         let good = self.good.get(token)?;
-        (now < good.until).then_some(good.who)
+        (now < good.until).then_some(good)
     }
 
-    pub(super) fn remember(&self, token: &str, who: Arc<Principal>, until: i64) {
-        self.good.insert(token.to_owned(), Good { who, until });
+    pub(super) fn remember(&self, token: &str, good: Good) {
+        self.good.insert(token.to_owned(), good);
     }
 }
 
 impl Key {
     /// The key, if one of the algorithms can use it.
-    fn read(jwk: Jwk, algs: &[Alg]) -> Option<Self> {
+    fn read(jwk: &Jwk, algs: &[Alg], named: bool) -> Option<Self> {
         let to_sign = jwk.usage.as_deref().is_none_or(|usage| usage == "sig");
         let to_verify = jwk
             .key_ops
@@ -144,35 +181,10 @@ impl Key {
                 && jsonwebtoken::crypto::verify("", b"", &key, alg.algorithm()).is_ok()
         });
         (!algs.is_empty()).then_some(Self {
-            kid: jwk.kid,
+            kid: jwk.kid.clone(),
+            named,
             algs,
             key,
         })
     }
-}
-
-impl Jwk {
-    /// Lengths are checked here: the crate that verifies cuts a long Ed25519 key and panics at a
-    /// short one.
-    fn key(&self) -> Option<DecodingKey> {
-        match (self.kty.as_str(), self.crv.as_deref()) {
-            ("OKP", Some("Ed25519")) if bytes(&self.x)? == 32 => {
-                DecodingKey::from_ed_components(&self.x).ok()
-            }
-            ("EC", Some(crv @ ("P-256" | "P-384"))) => {
-                let size = if crv == "P-256" { 32 } else { 48 };
-                let fits = bytes(&self.x)? == size && bytes(&self.y)? == size;
-                fits.then(|| DecodingKey::from_ec_components(&self.x, &self.y).ok())?
-            }
-            ("RSA", _) if bytes(&self.n)? >= MIN_RSA_BYTES => {
-                DecodingKey::from_rsa_components(&self.n, &self.e).ok()
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The length of what a base64url text holds.
-fn bytes(text: &str) -> Option<usize> {
-    URL_SAFE_NO_PAD.decode(text).ok().map(|bytes| bytes.len())
 }

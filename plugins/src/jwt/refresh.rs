@@ -1,3 +1,4 @@
+use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -7,8 +8,10 @@ use arc_swap::{ArcSwapOption, Guard};
 use plugin_sdk::{Clock, Env, FetchError};
 use tokio::sync::{Notify, watch};
 
+use super::config::Times;
+use super::discovery::{self, DiscoveryError};
 use super::keys::{KeySet, KeySetError};
-use super::{Alg, Config};
+use super::Alg;
 
 /// Between two fetches that requests asked for: a flood of unknown key ids is one fetch.
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -28,11 +31,19 @@ pub(super) struct Keys {
     remote: Option<Remote>,
 }
 
+/// Where keys are fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The URL of a key set.
+    KeySet(String),
+    /// An issuer that describes itself.
+    Issuer(String),
+}
+
 struct Remote {
-    url: String,
+    origin: Origin,
     algs: Vec<Alg>,
-    refresh: Duration,
-    stale_after: Duration,
+    times: Times,
     clock: Arc<dyn Clock>,
     started: AtomicBool,
     /// When the keys were last had and last asked for, in milliseconds of the monotonic clock.
@@ -49,6 +60,8 @@ enum RefreshError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     KeySet(#[from] KeySetError),
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
 }
 
 impl Keys {
@@ -61,14 +74,13 @@ impl Keys {
     }
 
     /// Keys that are fetched once [`Keys::start`] is called.
-    pub(super) fn remote(config: &Config, env: &Env) -> Self {
+    pub(super) fn remote(origin: Origin, algs: &[Alg], times: Times, env: &Env) -> Self {
         Self {
             set: ArcSwapOption::empty(),
             remote: Some(Remote {
-                url: config.jwks.clone(),
-                algs: config.algs.clone(),
-                refresh: config.refresh.0,
-                stale_after: config.stale_keys.0,
+                origin,
+                algs: algs.to_vec(),
+                times,
                 clock: Arc::clone(&env.clock),
                 started: AtomicBool::new(false),
                 had_ms: AtomicU64::new(0),
@@ -131,7 +143,14 @@ impl Keys {
 
     /// Fetches the document. What is no key set changes nothing.
     async fn fetch(&self, remote: &Remote, env: &Env) -> Result<(), RefreshError> {
-        let document = env.fetch.get(&remote.url, MAX_DOCUMENT_BYTES).await?;
+        let document = match &remote.origin {
+            Origin::KeySet(url) => env.fetch.get(url, MAX_DOCUMENT_BYTES).await?,
+            // Asked anew each time: an issuer may move its keys.
+            Origin::Issuer(issuer) => {
+                let url = discovery::key_set(issuer, env).await?;
+                env.fetch.get(&url, MAX_DOCUMENT_BYTES).await?
+            }
+        };
         let known = self.set.load();
         if !known.as_ref().is_some_and(|set| set.is_from(&document)) {
             let set = KeySet::parse(document, &remote.algs)?;
@@ -139,6 +158,14 @@ impl Keys {
         }
         remote.had_ms.store(remote.now_ms(), Ordering::Relaxed);
         Ok(())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeySet(text) | Self::Issuer(text) => f.write_str(text),
+        }
     }
 }
 
@@ -151,7 +178,7 @@ impl Remote {
         let age = self
             .now_ms()
             .saturating_sub(self.had_ms.load(Ordering::Relaxed));
-        Duration::from_millis(age) > self.stale_after
+        Duration::from_millis(age) > self.times.stale
     }
 }
 
@@ -177,15 +204,17 @@ async fn keep_fresh(keys: Weak<Keys>, wanted: Arc<Notify>, env: Env) {
             match fetched {
                 Ok(()) => {
                     failures = 0;
-                    jittered(remote.refresh)
+                    env.count("keys_fetched");
+                    jittered(remote.times.refresh)
                 }
                 Err(error) => {
                     failures += 1;
+                    env.count("keys_not_fetched");
                     tracing::warn!(
-                        url = remote.url, failures, %error,
+                        way = env.name(), from = %remote.origin, failures, %error,
                         "the issuer's keys could not be refreshed; the known ones hold until stale"
                     );
-                    jittered(backoff(failures).min(remote.refresh))
+                    jittered(backoff(failures).min(remote.times.refresh))
                 }
             }
         };

@@ -238,17 +238,79 @@ fn weak_keys() {
     .assert_eq(&said(&folder, &path));
 }
 
+/// What `check` says when `me.read` takes these ways too, written like those under `auth`.
+fn with_ways(ways: &str, taken: &str) -> String {
+    let folder = Folder::new();
+    folder.write("introspection.secret", "a secret of a test");
+    let table = GOOD
+        .replace("auth:\n", &format!("auth:\n{ways}"))
+        .replace("auth: user", &format!("auth: {taken}"));
+    let path = folder.write("routes.yaml", &table);
+    said(&folder, &path)
+}
+
+const INTROSPECTION: &str = "endpoint: \"https://b/ask\", client_id: gateway, client_secret: $file:introspection.secret, audience: api";
+
 #[test]
 fn two_ways_that_refuse_each_other() {
-    let other = "auth:\n  staff: { jwt: { issuer: \"https://b\", audience: api, jwks: \"http://b/k\", algs: [EdDSA], stale_keys: 1h } }\n";
-    let table = GOOD
-        .replace("auth:\n", other)
-        .replace("auth: user", "auth: [user, staff]");
+    let staff = |issuer: &str, more: &str| {
+        let keys = "audience: api, jwks: \"http://b/k\", algs: [EdDSA], stale_keys: 1h";
+        format!("  staff: {{ jwt: {{ issuer: \"{issuer}\", {keys}{more} }} }}\n")
+    };
     expect![[r#"
         error[route.auth.rivals]: route "me.read" takes `user` or `staff`, and each refuses the other's tokens
-          --> routes.yaml:42:11      hint: at most one way of the kind `jwt`
+          --> routes.yaml:42:11      hint: at most one way that takes tokens of `https://localhost:8443`
         routes.yaml: refused (1 error, 0 warnings)
-    "#]].assert_eq(&check(&table));
+    "#]].assert_eq(&with_ways(
+        &staff("https://localhost:8443", ""),
+        "[user, staff]",
+    ));
+    // Two issuers can be told apart; the people whom they know can't, until the table says how.
+    expect![[r#"
+        warning[route.auth.subjects]: route "me.read" takes `user` or `staff`, and `7` of the one would be `7` of the other
+          --> routes.yaml:42:11      hint: give `staff` its `claims: { sub_prefix: "staff:" }`
+        routes.yaml: good (3 routes, 1 warning)
+    "#]].assert_eq(&with_ways(&staff("https://b", ""), "[user, staff]"));
+    let prefix = ", claims: { sub_prefix: \"staff:\" }";
+    expect![[r#"
+        routes.yaml: good (3 routes, 0 warnings)
+    "#]]
+    .assert_eq(&with_ways(&staff("https://b", prefix), "[user, staff]"));
+}
+
+#[test]
+fn a_way_that_takes_all_stands_last() {
+    let any = |tokens: &str| {
+        let prefix = "claims: { sub_prefix: \"opaque:\" }";
+        format!(
+            "  opaque: {{ introspection: {{ {INTROSPECTION}, tokens: {tokens}, {prefix} }} }}\n"
+        )
+    };
+    for (tokens, taken) in [
+        ("opaque", "[opaque, user]"),
+        ("opaque", "[user, opaque]"),
+        ("any", "[user, opaque]"),
+    ] {
+        let said = with_ways(&any(tokens), taken);
+        assert!(said.contains("good (3 routes, 0 warnings)"), "{said}");
+    }
+    expect![[r#"
+        error[route.auth.order]: route "me.read" takes `opaque` before `user`, which then gets nothing
+          --> routes.yaml:42:11      hint: name `opaque` last: it takes all that is left
+        routes.yaml: refused (1 error, 0 warnings)
+    "#]].assert_eq(&with_ways(&any("any"), "[opaque, user]"));
+    let two = format!(
+        "{}{}",
+        any("opaque"),
+        any("opaque").replacen("opaque", "second", 1)
+    );
+    expect![[r#"
+        warning[auth.unused]: no route uses the way to prove who is calling `user`
+          --> routes.yaml:11:3
+        error[route.auth.rivals]: route "me.read" takes `opaque` or `second`, and each refuses the other's tokens
+          --> routes.yaml:43:11      hint: at most one way that takes opaque tokens
+        routes.yaml: refused (1 error, 1 warning)
+    "#]].assert_eq(&with_ways(&two, "[opaque, second]"));
 }
 
 #[test]

@@ -132,10 +132,10 @@ fn plugins_by_name() {
     );
     spoilt(
         "audience: api\n",
-        "audience: api\n      secret: abc\n",
+        "audience: api\n      colour: red\n",
         expect![[r#"
-            error[auth.key.unknown]: auth "user" has no key `secret`
-              --> routes.yaml:13:7      hint: there is: issuer, audience, jwks, algs, stale_keys, refresh, leeway
+            error[auth.key.unknown]: auth "user" has no key `colour`
+              --> routes.yaml:13:7      hint: there is: issuer, audience, jwks, discovery, keys, secret, algs, typ, clients, claims, stale_keys, refresh, leeway
             routes.yaml: refused (1 error, 0 warnings)
         "#]],
     );

@@ -19,6 +19,22 @@ impl Issuer {
         Self { kid, key }
     }
 
+    /// The public key, raw.
+    pub(super) fn public(&self) -> [u8; 32] {
+        *self.key.verifying_key().as_bytes()
+    }
+
+    /// A token that is signed with a secret instead.
+    pub(super) fn token_shared(&self, alg: &str, secret: &[u8]) -> String {
+        let header = json!({ "alg": alg, "typ": "at+jwt" }).to_string();
+        let claims = self.claims(json!({})).to_string();
+        let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+        let alg = Alg::named(alg).expect("an algorithm").algorithm();
+        let key = jsonwebtoken::EncodingKey::from_secret(secret);
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, alg);
+        format!("{signed}.{}", signature.expect("a signature"))
+    }
+
     pub(super) fn jwk(&self) -> Value {
         let x = encode(self.key.verifying_key().as_bytes());
         json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.kid, "x": x })
@@ -63,17 +79,16 @@ impl Issuer {
         format!("{signed}.{}", encode(&signature.to_bytes()))
     }
 
-    /// A plugin that holds these keys.
-    pub(super) fn trusted_by(&self, env: Env, set: KeySet) -> Plugin {
+    /// A plugin that holds these keys, as the configuration has it otherwise.
+    pub(super) fn trusted_by(&self, config: Value, env: &Env, set: KeySet) -> Plugin {
+        let config: Config = serde_json::from_value(config).expect("a configuration");
         Plugin {
-            policy: Policy {
-                issuer: ISSUER.into(),
-                audience: "api".into(),
-                leeway_s: 30,
-            },
-            algs: vec![Alg::EdDSA],
+            way: "user".into(),
+            policy: config.policy().expect("a policy"),
+            algs: config.algs,
+            types: config.typ,
             keys: Arc::new(Keys::fixed(set)),
-            clock: env.clock,
+            clock: env.clock.clone(),
         }
     }
 }
@@ -82,7 +97,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn merge(object: &mut Value, changes: Value) {
+pub(super) fn merge(object: &mut Value, changes: Value) {
     let object = object.as_object_mut().expect("an object");
     for (name, value) in changes.as_object().expect("an object") {
         match value {

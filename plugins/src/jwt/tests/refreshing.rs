@@ -40,8 +40,7 @@ impl Stage {
 
     /// The status that a bearer of the token gets, and the problem's code.
     async fn ask(&self, token: &str) -> (u16, &'static str) {
-        let mut request =
-            TestRequest::new("GET", "/").header("authorization", &format!("Bearer {token}"));
+        let mut request = asked(&[&format!("Bearer {token}")]);
         match request.run(&self.chain).await {
             None => (200, ""),
             Some(reply) => (reply.status.as_u16(), reply.code()),
