@@ -1,5 +1,6 @@
 //! What the gateway lends to its plugins: a clock, tasks, documents.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +8,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
-use plugin_sdk::{Env, Fetch, FetchError, Lent, Meter, Sent, SystemClock, Tasks, Upstreams};
+use plugin_sdk::{
+    Env, Fetch, FetchError, Lent, Meter, Sent, SystemClock, Tasks, Upstreams, is_off_limits,
+};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::ask::Asking;
 use crate::metrics::Metrics;
@@ -117,6 +121,7 @@ pub(crate) fn client() -> Result<reqwest::Client, String> {
             // A redirect could lead to where only this machine gets.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(Arc::new(Names))
             .user_agent("vorota-gateway")
     };
     // A machine without any authorities can still fetch what needs none.
@@ -124,6 +129,32 @@ pub(crate) fn client() -> Result<reqwest::Client, String> {
         .build()
         .or_else(|_| builder().tls_certs_only([]).build());
     client.map_err(|error| error.to_string())
+}
+
+/// Finds the addresses of names, less those that no name may lead to. What it gives is what is
+/// connected to, so that a name can't change its mind in between. Addresses that the table has as
+/// digits don't come here.
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(allowed(found)?)
+        })
+    }
+}
+
+fn allowed(found: impl Iterator<Item = SocketAddr>) -> Result<Addrs, FetchError> {
+    let mut allowed = found
+        .filter(|address| !is_off_limits(address.ip()))
+        .peekable();
+    match allowed.peek() {
+        Some(_) => Ok(Box::new(allowed.collect::<Vec<_>>().into_iter())),
+        None => Err(FetchError(
+            "the name leads to no address, or to one that is off limits".into(),
+        )),
+    }
 }
 
 /// Sends a request and takes in at most `limit` bytes of the answer's body.
@@ -187,6 +218,46 @@ mod tests {
         let good = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nkeys!";
         assert_eq!(fetch(good, 5).await, Ok(Bytes::from_static(b"keys!")));
         assert_eq!(fetch(good, 4).await, Err("longer than 4 bytes".into()));
+    }
+
+    /// Security case 39: what a name leads to is looked at when it is connected to, each time.
+    #[test]
+    fn gateway_39_a_name_leads_to_no_metadata() {
+        let addresses = |all: &[&str]| {
+            let all: Vec<SocketAddr> = all
+                .iter()
+                .map(|address| SocketAddr::new(address.parse().expect("an address"), 0))
+                .collect();
+            let allowed = allowed(all.into_iter()).ok()?;
+            Some(allowed.map(|one| one.ip().to_string()).collect::<Vec<_>>())
+        };
+        let public = "203.0.113.9";
+        assert_eq!(
+            addresses(&[public, "169.254.169.254"]),
+            Some(vec![public.into()])
+        );
+        assert_eq!(addresses(&["169.254.169.254", "fe80::1"]), None);
+        assert_eq!(addresses(&["::ffff:169.254.169.254"]), None);
+        assert_eq!(addresses(&[]), None);
+        assert_eq!(addresses(&["127.0.0.1"]), Some(vec!["127.0.0.1".into()]));
+    }
+
+    /// The names of this machine still lead here.
+    #[tokio::test]
+    async fn a_name_is_resolved() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nkeys";
+            let _ = stream.write_all(answer).await;
+        });
+        let got = Http(client())
+            .get(&format!("http://localhost:{port}/"), 10)
+            .await;
+        assert_eq!(got, Ok(Bytes::from_static(b"keys")));
     }
 
     /// Security case 39: the document's server can't send us elsewhere.

@@ -9,9 +9,10 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
 const entry = `${process.env.PROVIDER_MODULES}/oidc-provider/lib/index.js`;
-const { default: Provider } = await import(pathToFileURL(entry).href);
+const { default: Provider, errors } = await import(pathToFileURL(entry).href);
 const wish = JSON.parse(process.env.PROVIDER);
 const people = wish.accounts ?? {};
+const resources = wish.resources ?? {};
 
 const make = promisify(generateKeyPair);
 async function keys() {
@@ -71,6 +72,13 @@ function open() {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: true },
+      resourceIndicators: {
+        enabled: Object.keys(resources).length > 0,
+        getResourceServerInfo(_, resource) {
+          if (!(resource in resources)) throw new errors.InvalidTarget();
+          return resources[resource];
+        },
+      },
       introspection: { enabled: true, allowedPolicy: () => true },
       revocation: { enabled: true, allowedPolicy: () => true },
     },

@@ -37,7 +37,7 @@ pub struct Provider {
 impl Provider {
     /// Starts a provider on a port that the system chose. `wish` holds `clients` (their metadata,
     /// as in RFC 7591), `accounts` (claims by subject; without it anybody may sign in as anything),
-    /// `scopes` beyond OpenID's own, and `more`, which goes into oidc-provider's configuration.
+    /// `scopes` beyond OpenID's own, `resources` (RFC 8707) with the form of their access tokens, and `more`, which goes into oidc-provider's configuration.
     ///
     /// # Errors
     /// When its packages are not installed or it does not start; the message says what to do.

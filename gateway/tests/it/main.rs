@@ -18,6 +18,7 @@ mod forward;
 mod framing;
 mod fuzz;
 mod h2spec;
+mod issuers;
 mod limits;
 mod management;
 mod paths;

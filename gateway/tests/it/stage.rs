@@ -1,5 +1,6 @@
 //! The stage: a gateway on ports that the system chose, and an origin that plays what a test says.
 
+mod issuer;
 mod kinds;
 mod origin;
 mod wire;
@@ -18,6 +19,7 @@ use gateway::plan::{self, Plan};
 use gateway::run::Edge;
 use plugin_sdk::Env;
 
+pub(crate) use issuer::{Issuer, Mood, says};
 pub(crate) use kinds::counted;
 pub(crate) use origin::{Answer, Asked, Origin};
 pub(crate) use wire::{Wire, parse};
@@ -244,6 +246,8 @@ fn secret(folder: &std::path::Path) {
     let key = folder.join("identity.key");
     std::fs::write(&key, KEY).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    // What proves to an issuer who we are.
+    std::fs::write(folder.join("client.secret"), "a secret of a test").unwrap();
 }
 
 /// The key that seals; tests open with it. Not one byte over and over: that would be refused.
