@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde::Serialize;
+use plugin_sdk::Principal;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
 use crate::metrics::Metrics;
@@ -41,6 +43,9 @@ pub struct Record {
     pub route: Arc<str>,
     /// The method, as it came; its beginning, when it is none that we know.
     pub method: String,
+    /// The host asked for, in canonical form; empty when the request reached no route.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
     /// The canonical path; as it came when it has no canonical form. At most [`MAX_PATH`] of it.
     pub path: String,
     /// The names of the query's parameters. Their values may be secrets.
@@ -65,9 +70,9 @@ pub struct Record {
     pub upstream_us: Option<u64>,
     /// The address that counts as the client's.
     pub client: Option<IpAddr>,
-    /// The subject of who called.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
+    /// Who called.
+    #[serde(flatten)]
+    pub who: Who,
     /// `h1` or `h2`.
     pub protocol: &'static str,
     /// The version of TLS; empty on a plain listener.
@@ -85,6 +90,32 @@ pub struct Record {
     /// Whether it ended before its answer did: somebody went away, or a hook panicked.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub aborted: bool,
+}
+
+/// Who called, as `user` (the subject), `roles`, `scopes`, `acr` and `auth_time`: what rules judge by,
+/// so that another table can be tried on what happened. Nothing when it was nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Who(pub Option<Arc<Principal>>);
+
+impl Serialize for Who {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(who) = &self.0 {
+            map.serialize_entry("user", &who.sub)?;
+            for (name, list) in [("roles", &who.roles), ("scopes", &who.scopes)] {
+                if !list.is_empty() {
+                    map.serialize_entry(name, list)?;
+                }
+            }
+            if let Some(acr) = &who.acr {
+                map.serialize_entry("acr", acr)?;
+            }
+            if let Some(at) = who.auth_time {
+                map.serialize_entry("auth_time", &at)?;
+            }
+        }
+        map.end()
+    }
 }
 
 /// The names in a query, as they came, at most 16 of them and 64 characters each. What has no value
@@ -220,6 +251,7 @@ mod tests {
             trace_id: "t".into(),
             route: "me".into(),
             method: "GET".into(),
+            host: "edge.test".into(),
             path: "/v1/me\n\u{1b}".into(),
             query: query_names("token=SECRET&page=2&&SECRET&=SECRET"),
             status: Some(200),
@@ -230,7 +262,7 @@ mod tests {
             upstream: "users".into(),
             upstream_us: None,
             client: Some(IpAddr::from([192, 0, 2, 1])),
-            user: None,
+            who: Who::default(),
             protocol: "h2",
             tls: String::new(),
             cache: "",
@@ -241,9 +273,29 @@ mod tests {
     }
 
     #[test]
+    fn a_record_says_by_what_its_caller_was_judged() {
+        let mut record = record();
+        record.who = Who(Some(Arc::new(Principal {
+            sub: "u1".into(),
+            roles: vec!["user".into()],
+            acr: Some("mfa".into()),
+            auth_time: Some(7),
+            ..Principal::default()
+        })));
+        let line: serde_json::Value = serde_json::to_value(record).expect("JSON");
+        assert_eq!(line["user"], "u1");
+        assert_eq!(line["roles"], serde_json::json!(["user"]));
+        assert_eq!(
+            (&line["acr"], &line["auth_time"]),
+            (&"mfa".into(), &7.into())
+        );
+        assert!(line.get("scopes").is_none());
+    }
+
+    #[test]
     fn a_record_is_one_line_without_secrets() {
         let line = serde_json::to_string(&record()).expect("a record is JSON");
-        expect_test::expect![[r#"{"at":"1970-01-01T00:00:00Z","request_id":"r","trace_id":"t","route":"me","method":"GET","path":"/v1/me\n\u001b","query":["token","page"],"status":200,"bytes_in":0,"bytes_out":2,"took_us":7,"upstream":"users","client":"192.0.2.1","protocol":"h2"}"#]].assert_eq(&line);
+        expect_test::expect![[r#"{"at":"1970-01-01T00:00:00Z","request_id":"r","trace_id":"t","route":"me","method":"GET","host":"edge.test","path":"/v1/me\n\u001b","query":["token","page"],"status":200,"bytes_in":0,"bytes_out":2,"took_us":7,"upstream":"users","client":"192.0.2.1","protocol":"h2"}"#]].assert_eq(&line);
     }
 
     /// Blocks its first write until the test lets go.

@@ -24,6 +24,15 @@ pub mod reload;
 // What operators ask of it: is it good?
 pub mod check;
 
+// Who may do what?
+pub mod matrix;
+
+// What would another table change?
+pub mod diff;
+
+// Is the edge out there the one that the table describes?
+pub mod probe;
+
 // What becomes of this request, and why?
 pub mod explain;
 

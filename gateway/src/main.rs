@@ -1,8 +1,9 @@
 //! The gateway: `run` serves, the other verbs answer questions about a route table.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,16 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use clap::{Parser, Subcommand};
-use gateway::access_log::Target;
+use gateway::access_log;
+use gateway::check::Format;
 use gateway::env::Lender;
 use gateway::explain::{self, Question};
 use gateway::plan::{self, Refused};
+use gateway::probe::{Target, Token, Verdict};
 use gateway::reload::{self, Watch};
 use gateway::run::{DRAIN, Edge};
 use gateway::table::Caller;
-use gateway::{check, env, schema};
+use gateway::{check, diff, env, matrix, probe, schema};
 use plugin_sdk::Period;
 use plugins::BUILTIN;
 use tracing_subscriber::EnvFilter;
@@ -50,6 +53,41 @@ enum Verb {
     Check {
         #[command(flatten)]
         table: Table,
+        /// How findings are written
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// Prints who may do what instead: a line for each route and method
+        #[arg(long, conflicts_with = "format")]
+        matrix: bool,
+    },
+    /// Tells what another route table would change
+    Diff {
+        /// The table that is served
+        old: PathBuf,
+        /// The one that is to come
+        new: PathBuf,
+        /// Access records to try both on, one a line; `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        traffic: Option<PathBuf>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Asks a deployed edge for what the route table says it must refuse; exits 1 if it does not
+    Probe {
+        #[command(flatten)]
+        table: Table,
+        /// Where the edge is, as `https://api.example.com`
+        url: String,
+        /// Authorities to trust, as PEM; those of the system when it is not given
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
+        /// A file with an access token of somebody who may not everything
+        #[arg(long, value_name = "FILE")]
+        token: Option<PathBuf>,
+        /// As JSON, for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Tells which route takes a request, why, and what it meets there
     Explain {
@@ -143,8 +181,20 @@ fn answer(verb: Verb) -> anyhow::Result<ExitCode> {
             drop(out);
             run(table.config, access_log, Duration::from_millis(notice_ms))
         }
-        Verb::Check { table } => {
-            let good = check::check(&table.config, BUILTIN, &mut out)?;
+        Verb::Check {
+            table,
+            matrix: true,
+            ..
+        } => {
+            let loaded = match plan::load(&table.config, BUILTIN, &env::inert(&table.config)) {
+                Ok(loaded) => loaded,
+                Err(refused) => return refuse(&refused),
+            };
+            write!(out, "{}", matrix::matrix(&loaded.plan))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Check { table, format, .. } => {
+            let good = check::check(&table.config, BUILTIN, format, &mut out)?;
             Ok(if good {
                 ExitCode::SUCCESS
             } else {
@@ -177,6 +227,56 @@ fn answer(verb: Verb) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Diff {
+            old,
+            new,
+            traffic,
+            json,
+        } => {
+            let (mut one, mut other) = (None, None);
+            for (path, plan) in [(&old, &mut one), (&new, &mut other)] {
+                match plan::load(path, BUILTIN, &env::inert(path)) {
+                    Ok(loaded) => *plan = Some(loaded.plan),
+                    Err(refused) => return refuse(&refused),
+                }
+            }
+            let (old, new) = one.zip(other).expect("both were loaded above");
+            let mut records = traffic.as_deref().map(records).transpose()?;
+            let records = records.as_mut().map(|records| records as &mut dyn BufRead);
+            let difference = diff::diff(&old, &new, records).context("read the access records")?;
+            match json {
+                true => writeln!(out, "{}", serde_json::to_string_pretty(&difference)?)?,
+                false => write!(out, "{difference}")?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Probe {
+            table,
+            url,
+            ca,
+            token,
+            json,
+        } => {
+            let loaded = match plan::load(&table.config, BUILTIN, &env::inert(&table.config)) {
+                Ok(loaded) => loaded,
+                Err(refused) => return refuse(&refused),
+            };
+            let target = Target::new(&url, ca.as_deref())?;
+            let token = token.as_deref().map(token_of).transpose()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("start the runtime")?;
+            let report = runtime.block_on(probe::probe(&loaded.plan, &target, token.as_ref()));
+            match json {
+                true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+                false => write!(out, "{report}")?,
+            }
+            Ok(match report.count(Verdict::Bad) {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            })
+        }
         Verb::Schema => {
             writeln!(
                 out,
@@ -186,6 +286,19 @@ fn answer(verb: Verb) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn records(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+fn token_of(path: &Path) -> anyhow::Result<Token> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    Token::read(&text).with_context(|| format!("{} holds no JWT", path.display()))
 }
 
 fn refuse(refused: &Refused) -> anyhow::Result<ExitCode> {
@@ -218,7 +331,7 @@ fn run(config: PathBuf, access_log: Option<PathBuf>, notice: Duration) -> anyhow
         reload::report(&loaded.warnings);
         let watch = Watch::new(config, BUILTIN, env, &loaded);
         let plan = Arc::new(ArcSwap::from_pointee(loaded.plan));
-        let log = access_log.map_or(Target::Stdout, Target::File);
+        let log = access_log.map_or(access_log::Target::Stdout, access_log::Target::File);
         let edge = Edge::start(plan, &log, &lender).await?;
         let reloads = tokio::spawn(reload::follow(watch, edge.live().clone()));
         for (name, address) in edge.addresses().await {

@@ -128,6 +128,8 @@ pub struct Route {
     pub id: Arc<str>,
     /// What becomes of requests that may.
     pub action: Action,
+    /// Who may use it, as the table says it.
+    pub access: Access,
     /// What they meet on the way.
     pub chain: Chain,
     /// Whether somebody must be known once the chain has run its `Identify` stage.
@@ -145,6 +147,17 @@ pub struct Route {
     pub websocket: bool,
     /// Which requests it takes.
     pub rule: Match,
+}
+
+/// Who may use a route, in the table's own words. What enforces it is the route's chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The names of the ways to prove who is calling.
+    pub ways: Vec<String>,
+    /// What is demanded of the caller.
+    pub demands: Option<serde_json::Value>,
+    /// Why nobody has to prove anything, where that is so.
+    pub why_public: Option<String>,
 }
 
 /// What becomes of a request that its route lets through.

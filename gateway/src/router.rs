@@ -14,6 +14,7 @@
 mod condition;
 mod host;
 mod pattern;
+mod sample;
 mod tree;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use plugin_sdk::Params;
 pub use condition::{Conditions, Signs, Wanted};
 pub use host::Host;
 pub use pattern::{Pattern, PatternError, Segment};
+pub use sample::Sample;
 use tree::Tree;
 
 /// Which requests a route takes.

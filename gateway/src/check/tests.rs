@@ -4,7 +4,7 @@ mod names;
 mod routes;
 mod sockets;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
 
@@ -68,7 +68,8 @@ fn check(yaml: &str) -> String {
 
 fn said(folder: &Folder, path: &Path) -> String {
     let mut out = Vec::new();
-    super::check(path, plugins::BUILTIN, &mut out).expect("a buffer takes everything");
+    super::check(path, plugins::BUILTIN, super::Format::Text, &mut out)
+        .expect("a buffer takes everything");
     let said = String::from_utf8(out).expect("text");
     said.replace(&format!("{}", folder.path("").display()), "")
 }
@@ -117,8 +118,7 @@ fn all_at_once() {
 }
 
 /// The table that is shipped, with what a clone makes for itself.
-#[test]
-fn the_shipped_table_is_good() {
+fn shipped_table() -> (Folder, PathBuf) {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     let folder = Folder::new();
     for (from, to) in [
@@ -135,14 +135,25 @@ fn the_shipped_table_is_good() {
     std::os::unix::fs::symlink(backends, folder.path("backends")).expect("a link");
     let shipped = std::fs::read_to_string(root.join("routes.yaml")).expect("the shipped table");
     let path = folder.write("routes.yaml", &shipped);
+    (folder, path)
+}
+
+/// The plan of the table that is shipped.
+pub(crate) fn shipped() -> crate::plan::Plan {
+    let (_folder, path) = shipped_table();
+    let loaded = crate::plan::load(&path, plugins::BUILTIN, &crate::env::inert(&path));
+    let loaded = loaded.map_err(|refused| refused.findings.to_string());
+    loaded.expect("a good table").plan
+}
+
+#[test]
+fn the_shipped_table_is_good() {
+    let (folder, path) = shipped_table();
     let said = said(&folder, &path);
     assert!(said.contains("routes.yaml: good"), "{said}");
     // Without Redis it says so, and that is all.
     assert!(said.matches("warning[").count() <= 1, "{said}");
-    let lent = crate::env::inert(&path);
-    let loaded = crate::plan::load(&path, plugins::BUILTIN, &lent);
-    let plan = loaded.map_err(|refused| refused.findings.to_string());
-    for (id, route) in &plan.expect("a good table").plan.routes {
+    for (id, route) in &shipped().routes {
         let mut links = route.chain.links().iter();
         let limited = links.any(|link| link.plugin.name() == "rate_limit");
         assert!(limited, "anybody may flood `{id}`");

@@ -24,37 +24,47 @@ impl Asker {
 
     /// Somebody whom a table's test or a command line describes, at a time in Unix seconds.
     pub fn new(client: Option<IpAddr>, caller: Option<&table::Caller>, now: i64) -> Self {
-        Self {
-            client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            who: caller.map(|caller| {
-                let second_factor = caller.second_factor.map(|ago| {
-                    let ago = i64::try_from(ago.0.as_secs()).unwrap_or(i64::MAX);
-                    now.saturating_sub(ago)
-                });
-                let principal = Principal {
-                    sub: caller.sub.clone().unwrap_or_else(|| "test".into()),
-                    roles: caller.roles.clone(),
-                    scopes: caller.scopes.clone(),
-                    sid: None,
-                    acr: second_factor.map(|_| MFA.into()),
-                    auth_time: second_factor,
-                };
-                let proof = Proof {
-                    way: "test".into(),
-                    form: Form::Bearer,
-                    key: None,
-                    issued_at: now,
-                    expires_at: None,
-                    claims: caller.claims.clone(),
-                };
-                (Arc::new(principal), Arc::new(proof))
-            }),
-        }
+        let who = caller.map(|caller| {
+            let second_factor = caller.second_factor.map(|ago| {
+                let ago = i64::try_from(ago.0.as_secs()).unwrap_or(i64::MAX);
+                now.saturating_sub(ago)
+            });
+            Principal {
+                sub: caller.sub.clone().unwrap_or_else(|| "test".into()),
+                roles: caller.roles.clone(),
+                scopes: caller.scopes.clone(),
+                sid: None,
+                acr: second_factor.map(|_| MFA.into()),
+                auth_time: second_factor,
+            }
+        });
+        let claims = caller.map(|caller| caller.claims.clone());
+        Self::proven(client, who, claims.unwrap_or_default(), now)
     }
 
-    /// Whether there is somebody.
-    pub fn is_somebody(&self) -> bool {
-        self.who.is_some()
+    /// Somebody of whom a record or a token tells.
+    pub fn known_as(client: Option<IpAddr>, who: Option<Principal>, now: i64) -> Self {
+        Self::proven(client, who, serde_json::Map::new(), now)
+    }
+
+    fn proven(
+        client: Option<IpAddr>,
+        who: Option<Principal>,
+        claims: serde_json::Map<String, serde_json::Value>,
+        now: i64,
+    ) -> Self {
+        let proof = Proof {
+            way: "test".into(),
+            form: Form::Bearer,
+            key: None,
+            issued_at: now,
+            expires_at: None,
+            claims,
+        };
+        Self {
+            client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            who: who.map(|who| (Arc::new(who), Arc::new(proof))),
+        }
     }
 
     /// Takes down who it is, as the `Identify` stage of a route would.

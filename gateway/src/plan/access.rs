@@ -11,6 +11,8 @@ use crate::table::suggest;
 
 /// Who may use a route, and how often.
 pub(super) struct Access {
+    /// Who may, as it is written.
+    pub(super) written: super::Access,
     /// Whether somebody must be known.
     pub(super) authenticated: bool,
     pub(super) links: Vec<Link>,
@@ -49,6 +51,11 @@ pub(super) fn compile(
     links.extend(allow(source, part, written, public));
     links.extend(limits(source, part, written, names, public));
     Access {
+        written: super::Access {
+            ways: proofs,
+            demands: written.allow.clone(),
+            why_public: written.why_public.clone().filter(|_| open),
+        },
         authenticated: !open,
         links,
     }

@@ -69,6 +69,7 @@ fn compile(
         id: id?,
         action: action?,
         chain: Chain::new(links),
+        access: access.written,
         authenticated: access.authenticated,
         timeout,
         max_body,

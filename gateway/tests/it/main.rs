@@ -22,6 +22,7 @@ mod issuers;
 mod limits;
 mod management;
 mod paths;
+mod probe;
 mod reload;
 mod routing;
 mod slow;

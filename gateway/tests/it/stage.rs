@@ -126,6 +126,22 @@ impl Stage {
         self.reload_text(table).await;
     }
 
+    /// A table of this stage that it does not serve: what an edge is held against.
+    pub(crate) fn described(&self, rest: &str) -> Plan {
+        let path = self.file("described.yaml", &table(self.origin.address, "", rest));
+        match plan::load(&path, kinds::all(), &gateway::env::inert(&path)) {
+            Ok(loaded) => loaded.plan,
+            Err(refused) => panic!("{}", refused.findings),
+        }
+    }
+
+    /// A file in the stage's folder, which goes when the stage does.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
     /// Opens a connection to the plain listener.
     pub(crate) async fn connect(&self) -> Wire {
         Wire::open(self.plain).await

@@ -71,3 +71,64 @@ fn check_and_explain_say_what_they_should_and_end_as_they_should() {
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn check_diff_and_probe_speak_to_programs() {
+    let folder = std::env::temp_dir().join(format!("verbs-diff-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let (path, other) = (folder.join("table.yaml"), folder.join("other.yaml"));
+    let (config, other) = (path.to_str().unwrap(), other.to_str().unwrap());
+    let good = table(&folder);
+    std::fs::write(&path, &good).unwrap();
+    std::fs::write(
+        other,
+        good.replace("path: /v1/wallets }", "path: /v1/purses }"),
+    )
+    .unwrap();
+
+    let matrix = gateway(&["check", "--matrix", "--config", config]);
+    assert!(
+        text(&matrix.stdout).contains("GET     /v1/wallets "),
+        "{}",
+        text(&matrix.stdout)
+    );
+    let sarif = gateway(&["check", "--format", "sarif", "--config", other]);
+    let sarif: serde_json::Value = serde_json::from_slice(&sarif.stdout).unwrap();
+    assert_eq!(sarif["version"], "2.1.0");
+    let json = gateway(&["check", "--format", "json", "--config", other]);
+    assert_eq!(json.status.code(), Some(2), "the table's own tests fail");
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["good"], false);
+
+    let (routes, _) = good.split_once("tests:\n").unwrap();
+    std::fs::write(
+        other,
+        routes.replace("path: /v1/wallets }", "path: /v1/purses }"),
+    )
+    .unwrap();
+    let records = folder.join("access.ndjson");
+    let record = r#"{"at":"2026-11-21T10:00:00Z","method":"GET","path":"/v1/wallets","user":"u1"}"#;
+    std::fs::write(&records, format!("{record}\n{record}\n")).unwrap();
+    let traffic = records.to_str().unwrap();
+    let diff = gateway(&["diff", config, other, "--traffic", traffic, "--json"]);
+    assert_eq!(diff.status.code(), Some(0), "{}", text(&diff.stderr));
+    let diff: serde_json::Value = serde_json::from_slice(&diff.stdout).unwrap();
+    assert_eq!(diff["exposure"].as_array().map(Vec::len), Some(2));
+    let shift = &diff["traffic"]["shifts"][0];
+    assert_eq!(
+        (&shift["from"], &shift["to"]),
+        (&"wallets.list".into(), &"404".into())
+    );
+    assert_eq!(
+        (&shift["requests"], &shift["users"]),
+        (&2.into(), &1.into())
+    );
+    let missing = gateway(&["diff", config, other, "--traffic", "/nowhere"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("open /nowhere"));
+
+    let probe = gateway(&["probe", "api.example.com", "--config", config]);
+    assert_eq!(probe.status.code(), Some(1));
+    assert!(text(&probe.stderr).contains("write `https://api.example.com`"));
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -5,7 +5,7 @@ use pingora::proxy::Session;
 use plugin_sdk::Outcome;
 
 use super::Context;
-use crate::access_log::{self, MAX_PATH, Record};
+use crate::access_log::{self, MAX_PATH, Record, Who};
 use crate::{cache, metrics};
 
 /// What only the session knows when a request has ended.
@@ -72,6 +72,7 @@ impl Context {
             trace_id: self.trace.trace_id.clone(),
             route: self.facts.route.clone(),
             method: access_log::beginning(self.head.method.as_str(), 16),
+            host: self.head.host.clone(),
             path: access_log::beginning(&self.head.path, MAX_PATH),
             query: self
                 .head
@@ -87,7 +88,7 @@ impl Context {
             upstream: self.upstream_name(),
             upstream_us: self.upstream_took.map(micros),
             client: Some(self.head.client),
-            user: self.facts.principal.as_ref().map(|who| who.sub.clone()),
+            who: Who(self.facts.principal.clone()),
             protocol: ended.map_or("", |ended| ended.protocol),
             tls: ended.map(|ended| ended.tls.clone()).unwrap_or_default(),
             cache: ended.map_or("", |ended| ended.cache),
