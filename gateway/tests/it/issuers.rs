@@ -145,8 +145,6 @@ async fn gateway_25_what_is_no_key_set_changes_nothing() {
     .into_iter()
     .enumerate()
     {
-        issuer.feel(Mood::Serves);
-        asked_again(&issuer, "/jwks").await;
         issuer.feel(Mood::Says(garbage));
         asked_again(&issuer, "/jwks").await;
         // A token that is not remembered: its signature is checked.
