@@ -37,6 +37,7 @@ use crate::action::{Forward, Redirect, Respond};
 use crate::router::{Match, Router};
 use crate::tls::{Served, Towards};
 
+pub(crate) use crate::table::include::is_wild as is_pattern;
 pub(crate) use load::version;
 pub use load::{Loaded, Refused, load};
 pub(crate) use plugins::OWN_KEYS;

@@ -1,5 +1,8 @@
 mod access;
+mod actions;
+mod conformance;
 mod form;
+mod include;
 mod names;
 mod routes;
 mod sockets;

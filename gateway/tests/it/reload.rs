@@ -158,6 +158,35 @@ async fn a_table_whose_port_is_taken_changes_nothing() {
     assert_eq!(stage.get("/", "").await.status, 200);
 }
 
+/// Whoever has the port gives it up some time: the table is taken then, without another edit.
+#[tokio::test]
+async fn a_table_whose_port_is_taken_is_tried_again() {
+    let stage = Stage::open(OPEN).await;
+    let following = stage.follow();
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let bound = format!("plain: {{ bind: \"{address}\"");
+    let table = stage
+        .table("", OPEN)
+        .replace("plain: { bind: \"127.0.0.1:0\"", &bound);
+    stage.write_table(&table);
+    stage
+        .metric_becomes("gateway_config_rejected_total", 1.0)
+        .await;
+    assert_eq!(stage.edge.addresses().await["plain"], stage.plain);
+    drop(taken);
+    let moved = async {
+        while stage.edge.addresses().await["plain"] != address {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::stage::PATIENCE, moved)
+        .await
+        .unwrap();
+    assert!((stage.metric("gateway_config_rejected_total") - 1.0).abs() < f64::EPSILON);
+    following.abort();
+}
+
 #[tokio::test]
 async fn a_port_goes_from_one_listener_to_another() {
     let stage = Stage::open(OPEN).await;

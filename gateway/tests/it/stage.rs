@@ -16,6 +16,7 @@ use gateway::env::Lender;
 use gateway::listener::ListenError;
 use gateway::metrics::Metrics;
 use gateway::plan::{self, Plan};
+use gateway::reload::{self, Watch};
 use gateway::run::Edge;
 use plugin_sdk::Env;
 
@@ -109,6 +110,22 @@ impl Stage {
         std::fs::write(self.folder.0.join("routes.yaml"), table).unwrap();
         let plan = load(&self.folder.0, &self.env);
         self.edge.live().take(Arc::new(plan)).await
+    }
+
+    /// Has the table's file followed, as a gateway that runs does.
+    pub(crate) fn follow(&self) -> tokio::task::AbortHandle {
+        let config = self.folder.0.join("routes.yaml");
+        let loaded = plan::load(&config, kinds::all(), &self.env);
+        let Ok(loaded) = loaded else {
+            panic!("the table was good before")
+        };
+        let watch = Watch::new(config, kinds::all(), self.env.clone(), &loaded);
+        tokio::spawn(reload::follow(watch, self.edge.live().clone())).abort_handle()
+    }
+
+    /// Writes another table, which is followed or not.
+    pub(crate) fn write_table(&self, table: &str) {
+        std::fs::write(self.folder.0.join("routes.yaml"), table).unwrap();
     }
 
     /// Makes a new certificate where the old one lies.
