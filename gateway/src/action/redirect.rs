@@ -124,9 +124,9 @@ impl Redirect {
 
 /// The scheme and host, and the rest, which begins with a slash or a `?`, or is empty.
 fn split(text: &str) -> Result<(&str, &str), TargetError> {
-    if text.starts_with('/') {
+    if let Some(path) = text.strip_prefix('/') {
         // `//host` and, to browsers, `/\host` are other hosts.
-        let local = !text[1..].starts_with(['/', '\\']);
+        let local = !path.starts_with(['/', '\\']);
         return local.then_some(("", text)).ok_or(TargetError::NoAddress);
     }
     let schemes = ["https://", "http://"];

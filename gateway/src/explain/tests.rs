@@ -174,7 +174,12 @@ const CANARY: &str = "  - { id: base, match: { method: GET, path: '/c/{id}' }, t
 #[test]
 fn conditions_shares_rewrites_and_mirrors() {
     let url = "https://edge/c/7";
-    explained_with(CANARY, "GET", url, &["x-beta: 1"], expect![[r#"
+    explained_with(
+        CANARY,
+        "GET",
+        url,
+        &["x-beta: 1"],
+        expect![[r#"
         GET /c/7
           verdict   goes on to users (90) or next (10)
           route     beta (GET /c/{id} with x-beta: 1)
@@ -193,8 +198,14 @@ fn conditions_shares_rewrites_and_mirrors() {
           lost      v2: asks for x-beta: 1, ?v=2
           lost      wide: /c/** is wider than /c/{id}
           lost      hosted: is for the host *.a.test
-    "#]]);
-    explained_with(CANARY, "GET", url, &[], expect![[r#"
+    "#]],
+    );
+    explained_with(
+        CANARY,
+        "GET",
+        url,
+        &[],
+        expect![[r#"
         GET /c/7
           verdict   goes on to users
           route     base (GET /c/{id})
@@ -211,8 +222,14 @@ fn conditions_shares_rewrites_and_mirrors() {
           lost      v2: asks for x-beta: 1, ?v=2
           lost      wide: /c/** is wider than /c/{id}
           lost      hosted: is for the host *.a.test
-    "#]]);
-    explained_with(CANARY, "GET", "https://x.a.test/c/7", &[], expect![[r#"
+    "#]],
+    );
+    explained_with(
+        CANARY,
+        "GET",
+        "https://x.a.test/c/7",
+        &[],
+        expect![[r#"
         GET /c/7
           verdict   goes on to users
           route     hosted (GET *.a.test/c/{id})
@@ -229,8 +246,14 @@ fn conditions_shares_rewrites_and_mirrors() {
           lost      write: is for any host, the winner for *.a.test
           lost      v2: is for any host, the winner for *.a.test
           lost      wide: is for any host, the winner for *.a.test
-    "#]]);
-    explained_with(CANARY, "DELETE", url, &[], expect![[r#"
+    "#]],
+    );
+    explained_with(
+        CANARY,
+        "DELETE",
+        url,
+        &[],
+        expect![[r#"
         DELETE /c/7
           verdict   refused with 405 method_not_allowed
           lost      base: takes GET, not DELETE
@@ -239,12 +262,18 @@ fn conditions_shares_rewrites_and_mirrors() {
           lost      v2: takes GET, not DELETE
           lost      wide: /c/** is wider than /c/{id}
           lost      hosted: is for the host *.a.test
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_the_gateway_answers_itself() {
-    explained_with(CANARY, "GET", "https://edge/m/7?x=1", &[], expect![[r#"
+    explained_with(
+        CANARY,
+        "GET",
+        "https://edge/m/7?x=1",
+        &[],
+        expect![[r#"
         GET /m/7
           verdict   is redirected to https://new.test/7?x=1 with 301
           route     moved (GET /m/{id})
@@ -256,7 +285,8 @@ fn what_the_gateway_answers_itself() {
           timeout   5s, body up to 1MiB
           retries   1, on connect only
           cache     none
-    "#]]);
+    "#]],
+    );
     explained_with(
         CANARY,
         "GET",
@@ -275,11 +305,17 @@ fn what_the_gateway_answers_itself() {
               cache     none
         "#]],
     );
-    explained_with(CANARY, "GET", "https://edge/fixed", &[], expect![[r#"
+    explained_with(
+        CANARY,
+        "GET",
+        "https://edge/fixed",
+        &[],
+        expect![[r#"
         GET /fixed
           verdict   refused with 404 not_found
           lost      fixed: asks for x-a present
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -22,9 +22,6 @@ pub(crate) fn include(
     let mut wanted: Vec<(PathBuf, Place)> = Vec::new();
     for (text, place) in patterns(document, findings) {
         let pattern = base.join(&text);
-        if is_wild(&pattern) {
-            files.insert(pattern.clone());
-        }
         let refuse = |fault: &str, hint: &str| {
             let message = format!("`include` names `{text}`, {fault}");
             Finding::error("include.file", place.clone(), message).hint(hint)
@@ -32,6 +29,9 @@ pub(crate) fn include(
         if let Err((fault, hint)) = judge(&text) {
             findings.push(refuse(fault, hint));
             continue;
+        }
+        if is_wild(&pattern) {
+            files.insert(pattern.clone());
         }
         match expand(&pattern) {
             Ok(found) if found.is_empty() => {

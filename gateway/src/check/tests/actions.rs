@@ -152,7 +152,8 @@ fn tests_of_actions_that_fail() {
         error[test.failed]: test 7 failed: `GET /other` has no location
           --> routes.yaml:54:36      hint: expected the location `/new`
         routes.yaml: refused (5 errors, 0 warnings)
-    "#]].assert_eq(&check(&table));
+    "#]]
+    .assert_eq(&check(&table));
 }
 
 #[test]

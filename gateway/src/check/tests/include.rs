@@ -103,13 +103,17 @@ fn a_name_stands_in_one_file() {
 
 #[test]
 fn what_can_not_be_included() {
-    included("[nothing.d/*.yaml, missing.yaml]", &[], expect![[r#"
+    included(
+        "[nothing.d/*.yaml, missing.yaml]",
+        &[],
+        expect![[r#"
         error[file]: the included file can't be read: No such file or directory (os error 2)
           --> missing.yaml:1:1
         warning[include.empty]: `include` names `nothing.d/*.yaml`, which no file fits
           --> routes.yaml:2:11
         routes.yaml: refused (1 error, 1 warning)
-    "#]]);
+    "#]],
+    );
     included(
         "[../*.yaml, /etc/x.yaml, '*/x.yaml', 7]",
         &[],
@@ -153,5 +157,6 @@ fn a_link_leads_nowhere_else() {
         error[include.outside]: `include` comes to `team.yaml`, which lies elsewhere
           --> routes.yaml:2:11      hint: included files lie in the table's folder or below it
         routes.yaml: refused (1 error, 0 warnings)
-    "#]].assert_eq(&said(&folder, &path));
+    "#]]
+    .assert_eq(&said(&folder, &path));
 }
