@@ -91,7 +91,10 @@ impl Chain {
                 Mode::Shadow => {
                     let before = request.facts.clone();
                     let refusal = ask(link, request).await;
+                    // What it holds is what it counts by.
+                    let held = std::mem::take(&mut request.facts.held);
                     *request.facts = before;
+                    request.facts.held = held;
                     if refusal.is_some() {
                         request.facts.would_deny.push(link.name.clone());
                     }

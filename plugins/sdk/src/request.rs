@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub struct Facts {
     /// Headers that every answer to this request gets, whoever makes it. They replace an upstream's
     /// of the same name; a cookie stands beside its cookies.
     pub answer_headers: Vec<(HeaderName, HeaderValue)>,
+    /// What is given back when the request has ended, however it ends: see [`Facts::hold`].
+    pub held: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Facts {
@@ -83,6 +86,12 @@ impl Facts {
     pub fn know(&mut self, principal: Arc<Principal>, proof: Arc<Proof>) {
         self.principal = Some(principal);
         self.proof = Some(proof);
+    }
+
+    /// Keeps a thing until the request has ended. It is dropped after the answer's last byte, and
+    /// when the client goes away or a hook panics: what a permit or a count hangs on.
+    pub fn hold(&mut self, thing: impl Any + Send + Sync) {
+        self.held.push(Arc::new(thing));
     }
 }
 

@@ -190,7 +190,8 @@ impl TestRequest {
         head
     }
 
-    fn seen(&self) -> Seen<'_> {
+    /// The same, to look at.
+    pub fn seen(&self) -> Seen<'_> {
         Seen {
             head: Head {
                 method: &self.method,

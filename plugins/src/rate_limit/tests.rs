@@ -1,3 +1,7 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
 use plugin_sdk::testing::{self, TestEnv, TestRequest, at_once};
 use plugin_sdk::{Chain, Principal};
 use serde_json::{Value, json};

@@ -84,7 +84,7 @@ async fn until(gateway: &Gateway, status: u16) -> bool {
 }
 
 #[tokio::test]
-async fn a_sixth_login_is_refused_wherever_it_comes_in() {
+async fn gateway_32_a_sixth_login_is_refused_wherever_it_comes_in() {
     let redis = Server::start().expect("a Redis");
     let gateways = [
         Gateway::new(&redis.url(), patient(strict("deny"))),
@@ -174,7 +174,7 @@ async fn a_busy_key_rarely_asks() {
 }
 
 #[tokio::test]
-async fn a_script_that_redis_forgot_is_loaded_again() {
+async fn gateway_33_a_script_that_redis_forgot_is_loaded_again() {
     let redis = Server::start().expect("a Redis");
     let gateway = Gateway::new(&redis.url(), patient(strict("deny")));
     assert_eq!(gateway.passed("192.0.2.1", 2).await, 2);
@@ -183,7 +183,7 @@ async fn a_script_that_redis_forgot_is_loaded_again() {
 }
 
 #[tokio::test]
-async fn without_redis_the_table_says_what_holds() {
+async fn gateway_33_without_redis_the_table_says_what_holds() {
     // Nobody listens there.
     let url = "redis://127.0.0.1:1";
     let local = Gateway::new(url, strict("local"));
@@ -195,7 +195,7 @@ async fn without_redis_the_table_says_what_holds() {
 }
 
 #[tokio::test]
-async fn a_redis_that_dies_and_comes_back_counts_again() {
+async fn gateway_33_a_redis_that_dies_and_comes_back_counts_again() {
     let redis = Server::start().expect("a Redis");
     let (url, port) = (redis.url(), redis.port());
     let local = Gateway::new(&url, patient(strict("local")));
@@ -213,7 +213,7 @@ async fn a_redis_that_dies_and_comes_back_counts_again() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_redis_that_is_slow() {
+async fn gateway_33_nobody_waits_for_a_redis_that_is_slow() {
     let redis = Server::start().expect("a Redis");
     let allow = Gateway::new(&redis.url(), strict("allow"));
     assert_eq!(allow.call("192.0.2.1").await.status, 200);
@@ -234,4 +234,86 @@ async fn nobody_waits_for_a_redis_that_is_slow() {
         "{:?}",
         start.elapsed()
     );
+}
+
+/// Security case 33: what was the master takes no writes any more, and a moment later again.
+#[tokio::test]
+async fn gateway_33_a_redis_that_is_a_replica_does_not_count() {
+    let redis = Server::start().expect("a Redis");
+    let url = redis.url();
+    for config in [strict("deny"), bucket("deny")] {
+        let deny = Gateway::new(&url, patient(config));
+        assert_eq!(deny.call("192.0.2.3").await.status, 200);
+        command(&url, &["REPLICAOF", "127.0.0.1", "1"]).await;
+        assert!(until(&deny, 503).await, "nobody counts");
+        command(&url, &["REPLICAOF", "NO", "ONE"]).await;
+        assert!(until(&deny, 200).await, "it counts again");
+    }
+}
+
+/// After a failover the name leads to another machine, while the old one keeps its connections.
+#[tokio::test]
+async fn gateway_33_the_new_master_is_found_behind_the_same_name() {
+    let (old, new) = (Server::start().expect("a Redis"), Server::start().expect("a Redis"));
+    let leads_to = Arc::new(std::sync::atomic::AtomicU16::new(old.port()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("redis://{}", listener.local_addr().expect("an address"));
+    let name = Arc::clone(&leads_to);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let port = name.load(std::sync::atomic::Ordering::Relaxed);
+            tokio::spawn(async move {
+                let there = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut there.expect("it lives")).await;
+            });
+        }
+    });
+    let deny = Gateway::new(&url, patient(strict("deny")));
+    assert_eq!(deny.call("192.0.2.1").await.status, 200);
+    command(&old.url(), &["REPLICAOF", "127.0.0.1", "1"]).await;
+    leads_to.store(new.port(), std::sync::atomic::Ordering::Relaxed);
+    assert!(until(&deny, 503).await, "the old one refuses");
+    assert!(until(&deny, 200).await, "the new one counts");
+}
+
+/// Security case 33: whatever says it is Redis, the rule of the table holds and nobody falls over.
+#[tokio::test]
+async fn gateway_33_answers_without_sense_are_an_outage() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for answer in [
+        "+OK\r\n",
+        ":7\r\n",
+        "$-1\r\n",
+        "*0\r\n",
+        "*3\r\n:-1\r\n:0\r\n:0\r\n",
+        "*3\r\n:4000000000\r\n:4000000000\r\n:5\r\n",
+        "*3\r\n:1\r\n:3\r\n:9000000000000000000\r\n",
+        "*3\r\n$1\r\nx\r\n$1\r\ny\r\n$1\r\nz\r\n",
+        "-ERR no\r\n",
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "",
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("redis://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut read = vec![0; 4_096];
+                    while let Ok(1..) = stream.read(&mut read).await {
+                        let many = answer.repeat(8);
+                        if answer.is_empty() || stream.write_all(many.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        for config in [strict("local"), bucket("local")] {
+            let gateway = Gateway::new(&url, config);
+            let most = gateway.passed("192.0.2.1", 300).await;
+            assert!((5..=130).contains(&most), "{answer:?}: {most}");
+        }
+        let deny = Gateway::new(&url, strict("deny"));
+        assert_eq!(deny.call("192.0.2.1").await.status, 503, "{answer:?}");
+    }
 }
