@@ -4,10 +4,10 @@
 target := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo bench fuzz schema sqlx
+.PHONY: help run test check demo bench bench-limits fuzz schema sqlx
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf 'make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf 'make %-13s %s\n' "$$name" "$$what"; done
 
 run: ## Start everything on https://localhost:8443, until Ctrl-C
 	@# The lines that it prints to paste, and `make demo`, want the tools of a demo.
@@ -34,6 +34,11 @@ bench: ## Weigh the gateway's work beside nginx's
 	@deploy/local/install.sh build run bench
 	cargo build --release --locked -p loadtest -p gateway
 	@"$(target)/release/loadtest" bench
+
+bench-limits: ## Measure how well three gateways hold a limit together
+	@deploy/local/install.sh build run
+	cargo build --release --locked -p loadtest -p gateway
+	@"$(target)/release/loadtest" limits
 
 fuzz: ## Give the gateway's parsers random bytes, each for MINUTES (12)
 	@deploy/local/install.sh build

@@ -177,7 +177,13 @@ fn way(
             .iter()
             .map(|(name, value)| (name.to_string(), value.clone()))
             .collect(),
-        chain: route.chain.links().iter().map(judged).collect(),
+        chain: plan
+            .flood
+            .links()
+            .iter()
+            .chain(route.chain.links())
+            .map(judged)
+            .collect(),
         authenticated: route.authenticated,
         action: route.action.to_string(),
         upstream: chosen.map(|upstream| upstream.name.to_string()),

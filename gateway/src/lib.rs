@@ -54,6 +54,9 @@ pub mod proxy;
 // What is not plain HTTP goes no further.
 pub mod framing;
 
+// Is there too much of it?
+pub mod overload;
+
 // Which route, and may they?
 pub mod decide;
 

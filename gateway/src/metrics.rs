@@ -4,8 +4,8 @@
 //! Never a path, an address or a user.
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// The route label of a request that no route took.
@@ -23,6 +23,12 @@ pub struct Metrics {
     pub duration: HistogramVec,
     /// Requests that are being answered.
     pub in_flight: IntGauge,
+    /// Requests that were refused because there was too much to do, by `priority` of their route.
+    pub shed: IntCounterVec,
+    /// What is refused for that: 0 nothing, 1 low, 2 normal too, 3 all.
+    pub overload_level: IntGauge,
+    /// How late this process's timers are, in seconds: the least of the last three looks.
+    pub timer_lag: Gauge,
     /// Open connections, by `listener`.
     pub connections: IntGaugeVec,
     /// Connections that were closed unserved, by `listener` and `reason` (`per_ip`, `handshake`,
@@ -91,7 +97,27 @@ impl Default for Metrics {
                 .expect("each name is used once");
             gauges
         };
+        let timer_lag = Gauge::new(
+            "gateway_timer_lag_seconds",
+            "How late the timers of this process are.",
+        )
+        .expect("the name is a literal");
+        registry
+            .register(Box::new(timer_lag.clone()))
+            .expect("each name is used once");
         Self {
+            timer_lag,
+            shed: counters(
+                "gateway_shed_total",
+                "Requests refused because there was too much to do.",
+                &["priority"],
+            ),
+            overload_level: gauges(
+                "gateway_overload_level",
+                "What is refused: 0 nothing, 1 low priority, 2 normal too, 3 all.",
+                &[],
+            )
+            .with_label_values::<&str>(&[]),
             in_flight: gauges(
                 "gateway_requests_in_flight",
                 "Requests that are being answered.",

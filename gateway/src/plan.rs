@@ -12,6 +12,7 @@ mod exposure;
 mod identity;
 mod listeners;
 mod load;
+mod overload;
 mod plugins;
 mod rivals;
 mod route;
@@ -37,10 +38,11 @@ use crate::action::{Forward, Redirect, Respond};
 use crate::router::{Match, Router};
 use crate::tls::{Served, Towards};
 
+pub use crate::table::Priority;
 pub(crate) use crate::table::include::is_wild as is_pattern;
 pub(crate) use load::version;
 pub use load::{Loaded, Refused, load};
-pub(crate) use plugins::OWN_KEYS;
+pub(crate) use plugins::{LIMITS, OWN_KEYS};
 
 /// Everything that the gateway decides by.
 pub struct Plan {
@@ -58,6 +60,11 @@ pub struct Plan {
     pub routes: BTreeMap<Arc<str>, Arc<Route>>,
     /// What answers meet that belong to no route.
     pub default_chain: Chain,
+    /// What every request meets before anything is known of it, of which route it is or whether it
+    /// has one.
+    pub flood: Chain,
+    /// From what load on requests are refused.
+    pub overload: Bounds,
     /// All upstreams, by name.
     pub upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// Cookies between us and browsers alone, each with those whose names go on after a dot.
@@ -146,6 +153,8 @@ pub struct Route {
     pub cache: Option<Arc<CachePolicy>>,
     /// Whether `Upgrade: websocket` is let through.
     pub websocket: bool,
+    /// When it is refused because there is too much to do.
+    pub priority: Priority,
     /// Which requests it takes.
     pub rule: Match,
 }
@@ -159,6 +168,15 @@ pub struct Access {
     pub demands: Option<serde_json::Value>,
     /// Why nobody has to prove anything, where that is so.
     pub why_public: Option<String>,
+}
+
+/// From what load on requests are refused, see [`crate::overload`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Requests being answered at once.
+    pub in_flight: usize,
+    /// How late timers may be; `None` doesn't look.
+    pub lag: Option<Duration>,
 }
 
 /// What becomes of a request that its route lets through.

@@ -28,6 +28,7 @@ use crate::cache::{self, Caches};
 use crate::listener::Visit;
 use crate::metrics::Metrics;
 use crate::mirror::Mirrors;
+use crate::overload::Overload;
 use crate::plan::{self, CachePolicy, Plan};
 use crate::upstream::{MAX_ATTEMPTS, Upstreams};
 use crate::{forward, reply};
@@ -44,6 +45,8 @@ pub struct Shared {
     pub mirrors: Mirrors,
     /// What is kept of answers.
     pub caches: Caches,
+    /// How busy it is.
+    pub overload: Arc<Overload>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is written down.
@@ -239,9 +242,12 @@ impl ProxyHttp for Proxy {
         if !answer.status.is_informational() {
             ctx.answered_by_upstream();
         }
-        if answer.status == StatusCode::SWITCHING_PROTOCOLS && !ctx.websocket() {
-            // Nobody asked it to: what follows would be bytes that no rule has seen.
-            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        if answer.status == StatusCode::SWITCHING_PROTOCOLS {
+            if !ctx.websocket() {
+                // Nobody asked it to: what follows would be bytes that no rule has seen.
+                return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+            }
+            ctx.tunnel();
         }
         if answer.status == StatusCode::SWITCHING_PROTOCOLS {
             ctx.hand_over();

@@ -16,6 +16,7 @@ use crate::listener::{ListenError, Listeners};
 use crate::management::Management;
 use crate::metrics::Metrics;
 use crate::mirror::Mirrors;
+use crate::overload::Overload;
 use crate::plan::Plan;
 use crate::proxy::Shared;
 use crate::upstream::Upstreams;
@@ -98,6 +99,7 @@ impl Edge {
             mirrors: Mirrors::new(metrics.clone()),
             caches: Caches::default(),
             log: AccessLog::start(log, metrics.clone()).map_err(StartError::Log)?,
+            overload: Overload::watched(metrics.clone()),
             metrics,
             draining: AtomicBool::new(false),
         });

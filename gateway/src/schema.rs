@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
-use crate::plan::OWN_KEYS;
+use crate::plan::{LIMITS, OWN_KEYS};
 use crate::table::{self, Reference};
 
 /// The JSON Schema of a route table whose plugins are of these kinds.
@@ -36,10 +36,13 @@ pub fn schema(kinds: Registry) -> Json {
     let free = kinds.iter().filter(|kind| !has_own_key(kind));
     let builtin: Vec<Json> = free.map(|kind| with_builtin(kind, &definitions)).collect();
     properties.insert("auth".into(), named("Ways to prove who is calling.", way));
-    let limit = json!({ "$ref": "#/$defs/plugin.rate_limit" });
+    let limits = kinds
+        .iter()
+        .filter(|kind| LIMITS.iter().any(|(_, limit)| *limit == kind.name));
+    let limit = json!({ "oneOf": limits.map(plugin).collect::<Vec<_>>() });
     properties.insert(
         "limits".into(),
-        named("How often somebody may call.", limit),
+        named("How often and how much somebody may call.", limit),
     );
     let plugins = named("Plugins that routes name.", json!({ "oneOf": builtin }));
     properties.insert("plugins".into(), plugins);
@@ -71,6 +74,7 @@ fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
         "management": of(SchemaGenerator::subschema_for::<table::Management>),
         "identity": of(SchemaGenerator::subschema_for::<table::Identity>),
         "redis": of(SchemaGenerator::subschema_for::<Reference>),
+        "overload": of(SchemaGenerator::subschema_for::<table::Overload>),
         "upstreams": named("Where requests go.", of(SchemaGenerator::subschema_for::<table::Upstream>)),
         "caches": named("How answers are kept.", of(SchemaGenerator::subschema_for::<table::Cache>)),
         "routes": { "type": "array", "minItems": 1, "items": of(SchemaGenerator::subschema_for::<table::Route>) },

@@ -47,6 +47,45 @@ pub struct Defaults {
     pub retries: Option<Retries>,
     /// Plugins, by name, that every request meets, before those of its route.
     pub plugins: Vec<String>,
+    /// Limits, by name, that every request meets before anything else: those without a route and
+    /// those with a bad token too. Only limits that count `per: ip`.
+    pub limits: Vec<String>,
+}
+
+/// From what load on requests are refused, those of `priority: low` first.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Overload {
+    /// Requests being answered at once. At 70 % low ones are refused with 503, at 85 % normal
+    /// ones, at this number all. Default: 10000.
+    pub in_flight: Option<std::num::NonZeroUsize>,
+    /// How late the process's timers are, at least `10ms`: from then on low ones are refused, at
+    /// twice this normal ones, at four times all. Default: it is not looked at.
+    pub lag: Option<Period>,
+}
+
+/// How important a route is when not all can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Refused last.
+    Critical,
+    /// Most are.
+    #[default]
+    Normal,
+    /// Refused first.
+    Low,
+}
+
+impl Priority {
+    /// As the table says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
 }
 
 /// A socket that clients reach.

@@ -17,6 +17,8 @@ use local::leash::Leash;
 use report::Figure;
 use stage::Stage;
 
+pub(crate) use stage::{Room, gateway_binary};
+
 /// Somebody who carries the load of a round.
 struct Contender<'a> {
     name: &'static str,

@@ -1,8 +1,10 @@
-//! Drives a running product. So far it weighs the gateway's work beside nginx's: `make bench`.
+//! Drives a running product. It weighs the gateway's work beside nginx's, `make bench`, and how well
+//! limits hold, `make bench-limits`.
 //!
 //! The journeys through the whole product are in `tests/journeys`, the house rules in `tests/tidy`.
 
 mod bench;
+mod limits;
 
 use std::process::ExitCode;
 
@@ -20,11 +22,15 @@ enum Verb {
         #[arg(long, default_value_t = 3)]
         seconds: u32,
     },
+    /// Tells how far a limit that three gateways count together is from right, with Redis and
+    /// while it restarts.
+    Limits,
 }
 
 fn main() -> ExitCode {
     let done = match Verb::parse() {
         Verb::Bench { rounds, seconds } => bench::run(rounds, seconds),
+        Verb::Limits => limits::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

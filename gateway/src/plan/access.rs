@@ -167,6 +167,15 @@ fn judge_owners(
     }
 }
 
+/// What a limit counts by that only somebody known has.
+fn by_caller(per: &serde_json::Value) -> Option<&'static str> {
+    let names = |name: &str| match per {
+        serde_json::Value::Array(parts) => parts.iter().any(|part| part == name),
+        one => one == name,
+    };
+    ["user", "key"].into_iter().find(|name| names(name))
+}
+
 fn limits(
     source: &mut Source<'_>,
     part: &Part<'_>,
@@ -175,11 +184,17 @@ fn limits(
     public: bool,
 ) -> Vec<Link> {
     for (index, name) in written.limits.iter().enumerate() {
+        if names.defaults.limits.contains(name) {
+            let message = format!("names `{name}`, which `defaults` gives it already");
+            let at = ["limits", &index.to_string()];
+            source.findings.push(part.error("name.twice", &at, message));
+        }
         let limits = source.document.root().get("limits");
         let limit = limits.and_then(|limits| limits.get(name));
         let per = limit.and_then(|limit| limit.get("per"));
-        if public && per.is_some_and(|per| per.to_json() == "user") {
-            let message = format!("counts `{name}` per user and asks nobody who they are");
+        let whose = per.and_then(|per| by_caller(&per.to_json()));
+        if let (true, Some(whose)) = (public, whose) {
+            let message = format!("counts `{name}` per {whose} and asks nobody who they are");
             let at = ["limits", &index.to_string()];
             let finding = part.error("limit.public", &at, message);
             source

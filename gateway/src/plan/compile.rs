@@ -3,13 +3,14 @@ use plugin_sdk::Chain;
 use super::routes::Names;
 use super::source::Source;
 use super::{
-    Plan, answers, caches, cases, defaults, identity, listeners, plugins, routes, upstreams,
+    Plan, answers, caches, cases, defaults, identity, listeners, overload, plugins, routes,
+    upstreams,
 };
 use crate::finding::Finding;
 use crate::table::{Reference, suggest};
 
 /// The top-level keys.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "version",
     "include",
     "defaults",
@@ -17,6 +18,7 @@ const KEYS: [&str; 14] = [
     "management",
     "identity",
     "redis",
+    "overload",
     "upstreams",
     "auth",
     "limits",
@@ -39,6 +41,8 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
     let caches = caches::compile(source);
     let links = plugins::compile(source);
     let default_links = defaults::links(source, &defaults, &links);
+    let flood = defaults::flood(source, &defaults, &links);
+    let overload = overload::compile(source);
     let names = Names {
         identity,
         upstreams,
@@ -66,6 +70,8 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
                 .collect(),
             router,
             default_chain: Chain::new(names.default_links),
+            flood: Chain::new(flood),
+            overload,
             upstreams: names.upstreams,
             cookies,
         }

@@ -23,6 +23,7 @@ pub(super) struct Defaults {
     pub(super) max_header: usize,
     pub(super) connect_retries: u32,
     pub(super) plugins: Vec<String>,
+    pub(super) limits: Vec<String>,
 }
 
 /// Compiles the defaults. The section may be missing: everything in it has a default of its own.
@@ -51,6 +52,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Defaults {
             None => CONNECT_RETRIES,
         },
         plugins: written.plugins,
+        limits: written.limits,
     }
 }
 
@@ -64,4 +66,27 @@ pub(super) fn links(source: &mut Source<'_>, defaults: &Defaults, links: &Links)
         &links.plugins,
         &part,
     )
+}
+
+/// The limits that every request meets before anything is known of it.
+pub(super) fn flood(source: &mut Source<'_>, defaults: &Defaults, links: &Links) -> Vec<Link> {
+    let part = source.part("defaults");
+    for (index, name) in defaults.limits.iter().enumerate() {
+        let limits = source.document.root().get("limits");
+        let Some(limit) = limits.and_then(|limits| limits.get(name)) else {
+            continue;
+        };
+        let per = limit.get("per").map(|per| per.to_json());
+        let by_ip = per.is_none_or(|per| per == "ip" || per == serde_json::json!(["ip"]));
+        let fault = match (by_ip, limit.get("failures")) {
+            (_, Some(_)) => format!("names `{name}`, which counts a route's answers"),
+            (false, None) => format!("names `{name}`, which does not count by address alone"),
+            (true, None) => continue,
+        };
+        let finding = part.error("limit", &["limits", &index.to_string()], fault);
+        source.findings.push(
+            finding.hint("before anything is known of a request there is only its `per: ip`"),
+        );
+    }
+    source.links("limits", "limits", &defaults.limits, &links.limits, &part)
 }

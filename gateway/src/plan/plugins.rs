@@ -17,10 +17,21 @@ pub(super) struct Links {
 }
 
 /// Kinds that have a key of their own on a route, and that key: they can't stand in `plugins`.
-pub(crate) const OWN_KEYS: [(&str, &str); 3] = [
+pub(crate) const OWN_KEYS: [(&str, &str); 6] = [
     ("acl", "allow"),
     ("rate_limit", "limits"),
+    ("quota", "limits"),
+    ("concurrency", "limits"),
+    ("penalty", "limits"),
     ("validate", "validate"),
+];
+
+/// The kinds that stand under `limits`, by the key that says what is bounded.
+pub(crate) const LIMITS: [(&str, &str); 4] = [
+    ("rate", "rate_limit"),
+    ("quota", "quota"),
+    ("concurrent", "concurrency"),
+    ("failures", "penalty"),
 ];
 
 /// Builds every plugin that has a name.
@@ -32,7 +43,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Links {
         }
     }
     for (name, part) in source.entries("limits", "limit") {
-        if let Some(link) = of_kind(source, "rate_limit", &name, &part, part.json()) {
+        if let Some(link) = limit(source, &name, &part) {
             links.limits.insert(name, link);
         }
     }
@@ -48,6 +59,21 @@ pub(super) fn compile(source: &mut Source<'_>) -> Links {
 pub(super) fn cookies(auth: &BTreeMap<String, Link>) -> Vec<Box<str>> {
     let cookies = auth.values().filter_map(|link| link.plugin.cookie());
     cookies.map(Box::from).collect()
+}
+
+/// `login: { rate: 5/1m, … }`: the kind is told by what is bounded.
+fn limit(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<Link> {
+    let json = part.json();
+    let mut said = LIMITS.iter().filter(|(key, _)| json.get(key).is_some());
+    let fault = match (said.next(), said.next()) {
+        (Some((_, kind)), None) => return of_kind(source, kind, name, part, json),
+        (None, _) => "does not say what it bounds".to_owned(),
+        (Some((one, _)), Some((other, _))) => format!("bounds `{one}` and `{other}` at once"),
+    };
+    let finding = part.error("kind", &[], fault);
+    let hint = "one of `rate: 5/1m`, `quota: 10000/1d`, `concurrent: 4` and `failures: 5/15m`";
+    source.findings.push(finding.hint(hint));
+    None
 }
 
 /// A plugin of a kind that is known beforehand.

@@ -76,6 +76,7 @@ fn compile(
         connect_retries: retries,
         cache,
         websocket: written.websocket,
+        priority: written.priority,
         rule: rule?,
     })
 }

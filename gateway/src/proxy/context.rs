@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method};
 use pingora::proxy::Session;
-use plugin_sdk::{Chain, Facts, Head, Seen};
+use plugin_sdk::{Chain, Facts, Head, Reply, Request, Seen};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -43,6 +43,8 @@ pub struct Context {
     /// Whether it refreshes a stale answer behind a request that has been served.
     pub(super) background: bool,
     websocket: bool,
+    /// Whether it has become a WebSocket, which is not being answered any more.
+    tunnel: bool,
     via: Option<IpAddr>,
     authority: String,
     trace: Trace,
@@ -93,6 +95,7 @@ impl OwnHead {
 impl Context {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         shared.metrics.in_flight.inc();
+        shared.overload.enter();
         Self {
             plan: shared.plan.load_full(),
             started: Instant::now(),
@@ -117,6 +120,7 @@ impl Context {
             preflight: false,
             background: false,
             websocket: false,
+            tunnel: false,
             via: None,
             authority: String::new(),
             trace: Trace::default(),
@@ -242,6 +246,32 @@ impl Context {
     /// Whether the client asks for a WebSocket. On a route that has none it was refused by now.
     pub(super) fn websocket(&self) -> bool {
         self.websocket
+    }
+
+    /// It is a WebSocket from now on.
+    pub(super) fn tunnel(&mut self) {
+        if !std::mem::replace(&mut self.tunnel, true) {
+            self.shared.overload.leave();
+        }
+    }
+
+    /// What every request meets before anything is known of it; `Some` is the refusal.
+    pub(super) async fn flood(&mut self, headers: &HeaderMap) -> Option<Box<Reply>> {
+        let flood = &self.plan.flood;
+        if flood.links().is_empty() {
+            return None;
+        }
+        let mut request = Request::new(self.head.view(headers), &mut self.facts, None);
+        flood.request(&mut request, |_| true).await
+    }
+
+    /// Whether there is too much to do for this route; `Some` is the refusal.
+    pub(super) fn overload(&self) -> Option<Box<Reply>> {
+        let priority = self.route.as_ref()?.priority;
+        let shared = &self.shared;
+        shared
+            .overload
+            .judge(&self.plan.overload, priority, &shared.metrics)
     }
 
     /// Whether its answer says what the cache did.

@@ -14,6 +14,7 @@ type Judged = Result<(), Box<Reply>>;
 /// Judges a request in the fixed order; `Err` is the answer that it gets from us.
 pub(super) async fn request(session: &mut Session, ctx: &mut Context) -> Judged {
     frame(session, ctx)?;
+    flood(session, ctx).await?;
     arrive(session, ctx)?;
     locate(session, ctx)?;
     strip(session, ctx);
@@ -21,6 +22,9 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context) -> Judged 
         // The request that found the answer stale has passed all this; judging its refresh again
         // would count it twice.
         return Ok(());
+    }
+    if let Some(reply) = ctx.overload() {
+        return Err(reply);
     }
     if ctx.preflight {
         return preflight(session, ctx).await;
@@ -78,6 +82,15 @@ fn arrive(session: &Session, ctx: &Context) -> Judged {
         return Err(Box::new(reply::misdirected()));
     }
     Ok(())
+}
+
+/// Before anything else is done: what has no route, or a bad token, is counted too.
+async fn flood(session: &Session, ctx: &mut Context) -> Judged {
+    if ctx.background {
+        return Ok(());
+    }
+    let refusal = ctx.flood(&session.req_header().headers).await;
+    refusal.map_or(Ok(()), Err)
 }
 
 fn locate(session: &Session, ctx: &mut Context) -> Judged {

@@ -4,7 +4,7 @@ use plugin_sdk::{OneOrMany, Period};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Destination, Percent, Retries, Size, Validation, Wanted};
+use super::{Destination, Percent, Priority, Retries, Size, Validation, Wanted};
 
 /// A route: which requests, who may make them, where they go.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -77,6 +77,9 @@ pub struct Route {
     /// When a request is sent again, or `none`.
     #[serde(default)]
     pub retries: Option<Retries>,
+    /// When it is refused because there is too much to do, see `overload`. Default: `normal`.
+    #[serde(default)]
+    pub priority: Priority,
 }
 
 /// Copies of a route's requests: of heads, and of bodies up to `64KiB`; longer ones are not copied.

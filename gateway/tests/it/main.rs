@@ -11,6 +11,7 @@
 )]
 
 mod actions;
+mod bypass;
 mod cache;
 mod early;
 mod faults;
@@ -21,6 +22,7 @@ mod h2spec;
 mod issuers;
 mod limits;
 mod management;
+mod overload;
 mod paths;
 mod probe;
 mod reload;

@@ -173,7 +173,7 @@ impl Stage {
 }
 
 /// The gateway that was built with us.
-fn gateway_binary() -> anyhow::Result<PathBuf> {
+pub(crate) fn gateway_binary() -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("gateway");
     if !path.exists() {
         bail!("{} is not built: `make bench` does it", path.display());

@@ -100,6 +100,73 @@ fn who_may() {
 }
 
 #[test]
+fn kinds_of_limits() {
+    spoilt(
+        "  login: { per: ip, rate: 5/1m }\n",
+        "  login: { per: ip }\n  both: { per: ip, rate: 5/1m, quota: 9/1d }\n",
+        expect![[r#"
+            error[limit.kind]: limit "login" does not say what it bounds
+              --> routes.yaml:17:10      hint: one of `rate: 5/1m`, `quota: 10000/1d`, `concurrent: 4` and `failures: 5/15m`
+            warning[limits.unused]: no route uses the limit `both`
+              --> routes.yaml:18:3
+            error[limit.kind]: limit "both" bounds `rate` and `quota` at once
+              --> routes.yaml:18:9      hint: one of `rate: 5/1m`, `quota: 10000/1d`, `concurrent: 4` and `failures: 5/15m`
+            routes.yaml: refused (2 errors, 1 warning)
+        "#]],
+    );
+    spoilt(
+        "  api: { per: user, rate: 50/1s }\n",
+        "  api: { per: [ip, key], concurrent: 4 }\n  tries: { per: header:x-a, failures: 5/15m, penalty: { from: 30s, to: 1h } }\n",
+        expect![[r#"
+            warning[limits.unused]: no route uses the limit `tries`
+              --> routes.yaml:19:3
+            error[limit.value]: limit "tries", `per`: leaves the address out: whoever fails on purpose would lock others out
+              --> routes.yaml:19:17      hint: write `per: ip`, or put `ip` into the list
+            routes.yaml: refused (1 error, 1 warning)
+        "#]],
+    );
+    spoilt(
+        "limits: [login]",
+        "limits: [both]",
+        expect![[r#"
+        warning[limits.unused]: no route uses the limit `login`
+          --> routes.yaml:17:3
+        error[route.name.unknown]: route "users.login" names `both`, which is not in `limits`
+          --> routes.yaml:30:14      hint: there is: login, api
+        routes.yaml: refused (1 error, 1 warning)
+    "#]],
+    );
+}
+
+#[test]
+fn limits_of_every_request() {
+    spoilt(
+        "defaults: { plugins: [request_id] }",
+        "defaults: { plugins: [request_id], limits: [login, api, flod] }",
+        expect![[r#"
+            error[defaults.limit]: `defaults` names `api`, which does not count by address alone
+              --> routes.yaml:23:52      hint: before anything is known of a request there is only its `per: ip`
+            error[defaults.name.unknown]: `defaults` names `flod`, which is not in `limits`
+              --> routes.yaml:23:57      hint: there is: login, api
+            error[route.name.twice]: route "users.login" names `login`, which `defaults` gives it already
+              --> routes.yaml:30:14
+            error[route.name.twice]: route "me.read" names `api`, which `defaults` gives it already
+              --> routes.yaml:43:14
+            routes.yaml: refused (4 errors, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "caches:\n",
+        "overload: { lag: 5ms }\ncaches:\n",
+        expect![[r#"
+            error[overload.lag]: `overload` takes for lag what is none
+              --> routes.yaml:19:18      hint: at least `10ms`
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+}
+
+#[test]
 fn limits() {
     spoilt(
         "limits: [login]",
@@ -125,12 +192,10 @@ fn limits() {
         "{ per: user, rate: 50/1s }",
         "{ per: usr, rat: 50/1s }",
         expect![[r#"
-        error[limit.value]: limit "api", `per`: unknown variant `usr`, expected `ip` or `user`
-          --> routes.yaml:18:15      hint: did you mean `user`?
-        error[limit.key.unknown]: limit "api" has no key `rat`
-          --> routes.yaml:18:20      hint: did you mean `rate`?
-        routes.yaml: refused (2 errors, 0 warnings)
-    "#]],
+            error[limit.kind]: limit "api" does not say what it bounds
+              --> routes.yaml:18:8      hint: one of `rate: 5/1m`, `quota: 10000/1d`, `concurrent: 4` and `failures: 5/15m`
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
     );
 }
 

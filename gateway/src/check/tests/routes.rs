@@ -9,7 +9,7 @@ fn routes() {
         "  - method: GET\n",
         expect![[r#"
             error[route.key.unknown]: route 3 has no key `method`
-              --> routes.yaml:38:5      hint: there is: id, match, to, rewrite, strip_prefix, mirror, redirect, respond, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries
+              --> routes.yaml:38:5      hint: there is: id, match, to, rewrite, strip_prefix, mirror, redirect, respond, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries, priority
             error[route.match.missing]: route 3 does not say which requests it takes
               --> routes.yaml:38:5      hint: add `match: { method: GET, path: /v1/… }`
             error[route.id.missing]: route 3 has no id
@@ -154,7 +154,7 @@ fn routes() {
             error[tests.value]: `tests` must be a list
               --> routes.yaml:25:8
             error[key.unknown]: the table has no key `rest`
-              --> routes.yaml:26:1      hint: there is: version, include, defaults, listeners, management, identity, redis, upstreams, auth, limits, caches, plugins, routes, tests
+              --> routes.yaml:26:1      hint: there is: version, include, defaults, listeners, management, identity, redis, overload, upstreams, auth, limits, caches, plugins, routes, tests
             error[yaml.key.duplicate]: `tests` stands there twice, first on line 25
               --> routes.yaml:46:1
             routes.yaml: refused (4 errors, 5 warnings)

@@ -131,6 +131,9 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.shared.metrics.in_flight.dec();
+        if !self.tunnel {
+            self.shared.overload.leave();
+        }
         // The refresh of a stale answer is nobody's request: it has no record.
         if !self.background {
             self.measure();

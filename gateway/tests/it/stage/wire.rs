@@ -116,6 +116,14 @@ pub(crate) mod parse {
         }
     }
 
+    impl Response {
+        /// All values of a header, in order.
+        pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+            let values = self.headers.get_all(name).iter();
+            values.map(|value| value.to_str().unwrap()).collect()
+        }
+    }
+
     /// A whole answer and its length in bytes; `None` when more must come. Interim ones are skipped.
     pub(crate) fn response(bytes: &[u8]) -> Option<(Response, usize)> {
         let text = String::from_utf8_lossy(bytes);
