@@ -48,6 +48,9 @@ pub mod tls;
 // A request's way begins at a socket.
 pub mod listener;
 
+// Who may not come in any more, and what of theirs is cut.
+pub mod revocation;
+
 // Each step of the way, top to bottom.
 pub mod proxy;
 

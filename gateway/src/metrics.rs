@@ -4,8 +4,8 @@
 //! Never a path, an address or a user.
 
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// The route label of a request that no route took.
@@ -19,6 +19,22 @@ const BUCKETS_S: [f64; 14] = [
 /// The gateway's metrics. One set per edge, so that tests do not see each other's.
 pub struct Metrics {
     registry: Registry,
+    /// From a revocation to its arrival here, in seconds, by `feed` (the upstream) and `by` (`push`
+    /// or `feed`: how it came).
+    pub revocation_lag: HistogramVec,
+    /// How long ago it was last certain that no revocation was missing, in seconds, by `feed`.
+    pub revocation_silence: GaugeVec,
+    /// Whether revocations are being pushed (1) or asked for (0), by `feed`.
+    pub revocation_pushed: IntGaugeVec,
+    /// Revocations that are kept, by `feed`.
+    pub revocation_marks: IntGaugeVec,
+    /// What befell a feed, by `feed` and `event`: `missed` (a push that skipped some), `failed` (it
+    /// could not be read), `outage`, `reset` (it began anew), `lost` (some were forgotten unread).
+    pub revocation_events: IntCounterVec,
+    /// Requests of revoked callers that were cut, by `feed`.
+    pub revocation_cut: IntCounterVec,
+    /// Requests that passed during an outage because `on_outage` is `allow`, by `feed`.
+    pub revocation_unjudged: IntCounterVec,
     /// How long requests took, by `route`, `method` and `status` (`2xx`, …; `gone`: the client was).
     pub duration: HistogramVec,
     /// Requests that are being answered.
@@ -105,6 +121,29 @@ impl Default for Metrics {
         registry
             .register(Box::new(timer_lag.clone()))
             .expect("each name is used once");
+        let revocation_lag = HistogramVec::new(
+            HistogramOpts::new(
+                "gateway_revocation_lag_seconds",
+                "From a revocation to its arrival here.",
+            )
+            .buckets(BUCKETS_S.to_vec()),
+            &["feed", "by"],
+        )
+        .expect("names and labels are literals");
+        registry
+            .register(Box::new(revocation_lag.clone()))
+            .expect("each name is used once");
+        let revocation_silence = GaugeVec::new(
+            Opts::new(
+                "gateway_revocation_silence_seconds",
+                "Since it was last certain that no revocation was missing.",
+            ),
+            &["feed"],
+        )
+        .expect("names and labels are literals");
+        registry
+            .register(Box::new(revocation_silence.clone()))
+            .expect("each name is used once");
         Self {
             timer_lag,
             shed: counters(
@@ -118,6 +157,33 @@ impl Default for Metrics {
                 &[],
             )
             .with_label_values::<&str>(&[]),
+            revocation_lag,
+            revocation_silence,
+            revocation_pushed: gauges(
+                "gateway_revocation_pushed",
+                "Whether revocations are being pushed.",
+                &["feed"],
+            ),
+            revocation_marks: gauges(
+                "gateway_revocation_marks",
+                "Revocations that are kept.",
+                &["feed"],
+            ),
+            revocation_events: counters(
+                "gateway_revocation_events_total",
+                "What befell a feed of revocations.",
+                &["feed", "event"],
+            ),
+            revocation_cut: counters(
+                "gateway_revocation_cut_total",
+                "Requests of revoked callers that were cut.",
+                &["feed"],
+            ),
+            revocation_unjudged: counters(
+                "gateway_revocation_unjudged_total",
+                "Requests that passed while nobody told who was revoked.",
+                &["feed"],
+            ),
             in_flight: gauges(
                 "gateway_requests_in_flight",
                 "Requests that are being answered.",

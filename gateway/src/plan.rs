@@ -14,6 +14,7 @@ mod listeners;
 mod load;
 mod overload;
 mod plugins;
+mod revocation;
 mod rivals;
 mod route;
 mod routes;
@@ -36,6 +37,7 @@ use plugin_sdk::{Chain, Link};
 
 use crate::action::{Forward, Redirect, Respond};
 use crate::router::{Match, Router};
+pub use crate::table::OnOutage;
 use crate::tls::{Served, Towards};
 
 pub use crate::table::Priority;
@@ -67,6 +69,8 @@ pub struct Plan {
     pub overload: Bounds,
     /// All upstreams, by name.
     pub upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
+    /// Where it is told who was revoked, by the way that they prove themselves.
+    pub revocations: BTreeMap<Arc<str>, Revocation>,
     /// Cookies between us and browsers alone, each with those whose names go on after a dot.
     pub cookies: Vec<Box<str>>,
 }
@@ -234,6 +238,19 @@ impl fmt::Display for Action {
             Self::Answer(link) => write!(f, "is answered by {}", link.name),
         }
     }
+}
+
+/// How it is learnt that what somebody proved is good no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// The upstream that tells it.
+    pub feed: Arc<str>,
+    /// What holds while nobody tells.
+    pub on_outage: OnOutage,
+    /// For how long nobody may have told before that is an outage.
+    pub patience: Duration,
+    /// The Redis over which it is told sooner (`redis://…`).
+    pub redis: Option<Arc<str>>,
 }
 
 /// Addresses that serve the same thing.

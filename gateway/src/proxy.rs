@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::mirror::Mirrors;
 use crate::overload::Overload;
 use crate::plan::{self, CachePolicy, Plan};
+use crate::revocation::Revocations;
 use crate::upstream::{MAX_ATTEMPTS, Upstreams};
 use crate::{forward, reply};
 
@@ -47,6 +48,8 @@ pub struct Shared {
     pub caches: Caches,
     /// How busy it is.
     pub overload: Arc<Overload>,
+    /// Who may not come in any more.
+    pub revocations: Revocations,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is written down.

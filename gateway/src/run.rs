@@ -19,6 +19,7 @@ use crate::mirror::Mirrors;
 use crate::overload::Overload;
 use crate::plan::Plan;
 use crate::proxy::Shared;
+use crate::revocation::Revocations;
 use crate::upstream::Upstreams;
 
 /// How long a stop waits for requests.
@@ -72,7 +73,10 @@ impl Live {
             .filter_map(|route| route.cache.as_deref());
         self.shared.caches.apply(policies);
         self.shared.metrics.config_accepted(&plan.version);
+        self.shared.revocations.apply(&plan);
         self.shared.plan.store(plan.clone());
+        // A listener that is new shall not let in who may not.
+        self.shared.revocations.caught_up().await;
         self.listeners.apply(&plan, prepared).await
     }
 
@@ -98,6 +102,7 @@ impl Edge {
             upstreams: Upstreams::new(metrics.clone()),
             mirrors: Mirrors::new(metrics.clone()),
             caches: Caches::default(),
+            revocations: Revocations::new(lender.asking.clone(), metrics.clone()),
             log: AccessLog::start(log, metrics.clone()).map_err(StartError::Log)?,
             overload: Overload::watched(metrics.clone()),
             metrics,

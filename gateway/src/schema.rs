@@ -13,6 +13,7 @@ use crate::table::{self, Reference};
 pub fn schema(kinds: Registry) -> Json {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let mut properties = properties(&mut generator);
+    let revocation = generator.subschema_for::<table::Revocation>().to_value();
     let mut definitions = generator.take_definitions(true);
     for kind in kinds {
         let (schema, needs) = of_kind(kind);
@@ -27,6 +28,7 @@ pub fn schema(kinds: Registry) -> Json {
         .collect();
     let mut way_keys = ways.clone();
     way_keys.insert("mode".into(), mode());
+    way_keys.insert("revocation".into(), revocation);
     let way = json!({
         "type": "object",
         "properties": way_keys,

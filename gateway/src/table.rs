@@ -32,6 +32,32 @@ pub use to_https::ToHttps;
 pub use validation::{Judgement, Validation};
 pub use wanted::Wanted;
 
+/// How it is learnt that what a caller proved is good no longer: an upstream tells it, and each
+/// gateway keeps in memory what it was told. `auth.user.revocation` goes beside `auth.user.jwt`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// The upstream that tells it, at `/internal/v1/revocations`. It is asked twice a second; where
+    /// the table names a `redis`, it pushes over that what is revoked, and is asked when it doesn't.
+    pub feed: String,
+    /// What holds while neither can be heard.
+    pub on_outage: OnOutage,
+    /// How long neither may have been heard before that counts as an outage; at least `2s`.
+    /// Default: `10s`.
+    #[serde(default)]
+    pub patience: Option<Period>,
+}
+
+/// What holds while it can't be told whether a caller was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnOutage {
+    /// Who was not revoked before passes, and each that passes is counted.
+    Allow,
+    /// Nobody passes (503), and what is under way is cut.
+    Deny,
+}
+
 /// What stands for every route that says nothing else.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -100,7 +100,7 @@ impl host::App for Users {
         let mut jobs = vec![sweeping(app.clone())];
         jobs.extend(
             host.redis()
-                .map(|redis| revocation::push::job(host.pool(), redis.clone())),
+                .map(|redis| revocation::push::job(host.pool(), redis.clone(), host.clock())),
         );
         Ok(Parts {
             routes: web::guarded(Self::NAME, routes().with_state(app.clone()), host),

@@ -111,6 +111,8 @@ pub(crate) struct Page {
     head: i64,
     /// Rows behind `after` may have been swept unread. Whoever asks can't know what they said.
     lost: bool,
+    /// When this was told.
+    at_ms: i64,
     items: Vec<Item>,
 }
 
@@ -137,6 +139,6 @@ pub(crate) async fn feed(
         let words = "`limit` is 1 to 1000, and `after` a number that an answer has told";
         return Err(Problem::bad_request(words));
     }
-    let page = store::page(&app.pool, wish.after, limit.into()).await?;
+    let page = store::page(&app.pool, wish.after, limit.into(), app.clock.now()).await?;
     Ok(Json(page))
 }

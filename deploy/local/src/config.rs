@@ -11,10 +11,16 @@ use crate::{files, ports::Ports};
 /// # Errors
 /// When the file cannot be written.
 pub(crate) fn write_backend(file: &Path, ports: &Ports) -> anyhow::Result<()> {
-    files::write_public(file, &backend(ports))
+    let has_redis = std::env::var_os("REDIS_URL").is_some_and(|url| !url.is_empty());
+    files::write_public(file, &backend(ports, has_redis))
 }
 
-fn backend(ports: &Ports) -> String {
+/// `has_redis` is whether there is a Redis at `REDIS_URL`, as the gateway's table has it too.
+fn backend(ports: &Ports, has_redis: bool) -> String {
+    let redis = match has_redis {
+        true => "redis: \"$env:REDIS_URL\"\n",
+        false => "",
+    };
     let Ports {
         edge,
         apps,
@@ -27,7 +33,7 @@ fn backend(ports: &Ports) -> String {
 private_bind: "127.0.0.1:{private}"
 identity_keys: "$file:secrets/identity.key"
 cursor_key: "$file:secrets/cursor.key"
-apps:
+{redis}apps:
   users:
     bind: "127.0.0.1:{apps}"
     database: "$env:DATABASE_URL"
@@ -89,6 +95,13 @@ fn move_port(text: &str, from: u16, to: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redis_is_named_where_there_is_one() {
+        let line = "\nredis: \"$env:REDIS_URL\"\napps:\n";
+        assert!(backend(&Ports::WELL_KNOWN, true).contains(line));
+        assert!(!backend(&Ports::WELL_KNOWN, false).contains("redis"));
+    }
 
     #[test]
     fn a_port_moves_and_its_namesakes_stay() {

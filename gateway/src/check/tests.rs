@@ -4,6 +4,7 @@ mod conformance;
 mod form;
 mod include;
 mod names;
+mod revocation;
 mod routes;
 mod sockets;
 

@@ -10,6 +10,7 @@ use pingora::server::configuration::ServerConf;
 
 use crate::plan;
 use crate::proxy::Proxy;
+use crate::revocation::leashed;
 
 /// What the heads of all streams of one HTTP/2 connection may take, in bytes, before our own check
 /// of each: 64 KiB, the same for all listeners because the transport is told once.
@@ -44,7 +45,10 @@ impl HttpServerApp for Driver {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        self.proxy.process_new_http(session, shutdown).await
+        // Each request on a leash of its own: what a caller began goes on only while they may.
+        leashed(self.proxy.process_new_http(session, shutdown))
+            .await
+            .flatten()
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -39,10 +39,11 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
     let identity = identity::compile(source);
     let upstreams = upstreams::compile(source);
     let caches = caches::compile(source);
-    let links = plugins::compile(source);
+    let mut links = plugins::compile(source);
     let default_links = defaults::links(source, &defaults, &links);
     let flood = defaults::flood(source, &defaults, &links);
     let overload = overload::compile(source);
+    let revocations = std::mem::take(&mut links.revocations);
     let names = Names {
         identity,
         upstreams,
@@ -73,6 +74,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
             flood: Chain::new(flood),
             overload,
             upstreams: names.upstreams,
+            revocations,
             cookies,
         }
     });

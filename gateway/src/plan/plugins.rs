@@ -5,6 +5,7 @@ use plugin_sdk::{Kind, Link, Mode, Stage};
 use serde_json::Value as Json;
 
 use super::source::Source;
+use super::{Revocation, revocation};
 use crate::table::read::{Fault, Part};
 use crate::table::suggest;
 
@@ -14,6 +15,8 @@ pub(super) struct Links {
     pub(super) auth: BTreeMap<String, Link>,
     pub(super) limits: BTreeMap<String, Link>,
     pub(super) plugins: BTreeMap<String, Link>,
+    /// Of the ways under `auth`.
+    pub(super) revocations: BTreeMap<Arc<str>, Revocation>,
 }
 
 /// Kinds that have a key of their own on a route, and that key: they can't stand in `plugins`.
@@ -38,7 +41,9 @@ pub(crate) const LIMITS: [(&str, &str); 4] = [
 pub(super) fn compile(source: &mut Source<'_>) -> Links {
     let mut links = Links::default();
     for (name, part) in source.entries("auth", "auth") {
-        if let Some(link) = way_to_prove(source, &name, &part) {
+        if let Some((link, revocation)) = way_to_prove(source, &name, &part) {
+            let known = revocation.map(|revocation| (link.name.clone(), revocation));
+            links.revocations.extend(known);
             links.auth.insert(name, link);
         }
     }
@@ -92,14 +97,23 @@ pub(super) fn of_kind(
     build(source, kind, name, part, config)
 }
 
-/// `user: { jwt: { … } }`: one kind, by its name, of those that say who is calling.
-fn way_to_prove(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<Link> {
+/// `user: { jwt: { … } }`: one kind, by its name, of those that say who is calling; beside it,
+/// perhaps, how it is learnt that they were revoked.
+fn way_to_prove(
+    source: &mut Source<'_>,
+    name: &str,
+    part: &Part<'_>,
+) -> Option<(Link, Option<Revocation>)> {
     let identifying = source
         .kinds
         .iter()
         .filter(|kind| kind.stage == Stage::Identify);
     let mut json = part.json();
     let mode = mode(source, part, &mut json);
+    let revocable = json
+        .as_object_mut()
+        .and_then(|map| map.remove("revocation"));
+    let revocation = revocable.and_then(|_| revocation::compile(source, part, mode));
     let mut keys = json.as_object().into_iter().flat_map(|map| map.keys());
     let (Some(key), None) = (keys.next(), keys.next()) else {
         let names: Vec<&str> = identifying.map(|kind| kind.name).collect();
@@ -129,7 +143,7 @@ fn way_to_prove(source: &mut Source<'_>, name: &str, part: &Part<'_>) -> Option<
         ..part.clone()
     };
     let link = build(source, kind, name, &inner, inner.json())?;
-    Some(Link { mode, ..link })
+    Some((Link { mode, ..link }, revocation))
 }
 
 /// `cors: { builtin: cors, … }`.

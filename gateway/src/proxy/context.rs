@@ -21,6 +21,7 @@ use crate::forward::{self, Trace};
 use crate::listener::{Patient, Turn, Visit};
 use crate::mirror::Copied;
 use crate::plan::{self, CachePolicy, Plan, Route};
+use crate::revocation::{Leash, Tie};
 use crate::upstream::Lease;
 use crate::{decide, framing, metrics};
 use ending::Ended;
@@ -62,6 +63,10 @@ pub struct Context {
     code: &'static str,
     refused_by: &'static str,
     ended: Option<Ended>,
+    /// By which it is cut when its caller is revoked,
+    leash: Option<Arc<Leash>>,
+    /// and what ties it to that caller.
+    tie: Option<Tie>,
 }
 
 /// A request's head in canonical form, less its headers, which stay with the session.
@@ -136,6 +141,8 @@ impl Context {
             code: "",
             refused_by: "",
             ended: None,
+            leash: Leash::here(),
+            tie: None,
             shared,
         }
     }
@@ -272,6 +279,15 @@ impl Context {
         shared
             .overload
             .judge(&self.plan.overload, priority, &shared.metrics)
+    }
+
+    /// Judges whether what the caller proved was revoked: `Some` is the refusal. From here on it is
+    /// cut when it is.
+    pub(super) fn judge_revoked(&mut self) -> Option<Box<Reply>> {
+        let revocations = &self.shared.revocations;
+        let (tie, reply) = revocations.judge(&self.plan, &self.facts, self.leash.as_ref());
+        self.tie = tie;
+        reply
     }
 
     /// Whether its answer says what the cache did.

@@ -39,6 +39,7 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context) -> Judged 
         meet(session, ctx, Ask::Challenge).await?;
         return Err(reply);
     }
+    ctx.judge_revoked().map_or(Ok(()), Err)?;
     meet(session, ctx, Ask::Stages(|stage| stage > Stage::Identify)).await?;
     let Some(route) = ctx.route().cloned() else {
         return Ok(());

@@ -26,6 +26,7 @@ mod overload;
 mod paths;
 mod probe;
 mod reload;
+mod revocation;
 mod routing;
 mod slow;
 mod stage;

@@ -6,6 +6,7 @@
 mod bystander;
 mod client;
 mod guard;
+mod logout;
 mod observed;
 mod outage;
 mod raw;

@@ -1,5 +1,5 @@
 //! Telling gateways at once, over Redis: every revocation as soon as it is committed, and how far
-//! the numbers are each second, so that whoever hears nothing knows that something is wrong and
+//! the numbers are four times a second, so that whoever hears nothing knows that something is wrong and
 //! whoever missed a message knows that too. Gateways ask for what they missed.
 //!
 //! Every replica pushes: to hear it twice is harmless, and no replica has to know that another one
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use host::Job;
+use host::{Clock, Job};
 use redis::AsyncCommands;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use sqlx::PgPool;
@@ -22,8 +22,10 @@ use super::{BELL, store};
 /// that is named after this app.
 const CHANNEL: &str = "vorota:revocations:users";
 /// How often the numbers are told when nothing happens. Gateways ask by themselves when they have
-/// heard nothing for twice as long.
-const PULSE: Duration = Duration::from_secs(1);
+/// heard nothing for twice as long, so that no revocation takes a second even then.
+const PULSE: Duration = Duration::from_millis(250);
+/// Between two attempts at a connection to Redis, at most.
+const RETRY: Duration = Duration::from_secs(1);
 /// Rounds don't follow each other faster than this: what comes meanwhile goes together.
 const PAUSE: Duration = Duration::from_millis(5);
 /// The longest that Redis, or the database, may take over one round.
@@ -32,10 +34,11 @@ const ANSWER: Duration = Duration::from_secs(2);
 const MESSAGE: i64 = 200;
 
 /// Pushes, round after round.
-pub(crate) fn job(pool: &PgPool, redis: redis::Client) -> Job {
+pub(crate) fn job(pool: &PgPool, redis: redis::Client, clock: Clock) -> Job {
     let push = Arc::new(Push {
         pool: pool.clone(),
         redis,
+        clock,
         line: OnceCell::new(),
         state: Mutex::default(),
     });
@@ -56,6 +59,7 @@ pub(crate) fn job(pool: &PgPool, redis: redis::Client) -> Job {
 struct Push {
     pool: PgPool,
     redis: redis::Client,
+    clock: Clock,
     line: OnceCell<ConnectionManager>,
     state: Mutex<State>,
 }
@@ -92,7 +96,7 @@ impl Push {
     }
 
     async fn tell(&self, cursor: &mut Option<i64>) -> anyhow::Result<()> {
-        let page = store::page(&self.pool, *cursor, MESSAGE);
+        let page = store::page(&self.pool, *cursor, MESSAGE, self.clock.now());
         let mut page = pg::within(ANSWER, page)
             .await
             .context("reading what was revoked")?;
@@ -120,7 +124,7 @@ impl Push {
             .set_connection_timeout(Some(ANSWER))
             .set_response_timeout(Some(ANSWER))
             .set_number_of_retries(1)
-            .set_max_delay(PULSE);
+            .set_max_delay(RETRY);
         let lazy = || async { ConnectionManager::new_lazy_with_config(self.redis.clone(), config) };
         self.line.get_or_try_init(lazy).await.cloned()
     }

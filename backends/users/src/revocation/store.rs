@@ -43,6 +43,7 @@ pub(super) async fn page(
     pool: &PgPool,
     after: Option<i64>,
     limit: i64,
+    now: OffsetDateTime,
 ) -> Result<Page, sqlx::Error> {
     // One statement, so that the rows, their end and what was swept are of one moment.
     let rows = sqlx::query!(
@@ -84,6 +85,7 @@ pub(super) async fn page(
         next: last.filter(|_| full).unwrap_or(head),
         head,
         lost: after.is_some_and(|after| after < swept),
+        at_ms: unix_ms(now),
         items,
     })
 }

@@ -45,7 +45,7 @@ async fn every_end_of_a_session_is_in_the_feed_once() {
     let nothing = stage.feed("").await;
     assert_eq!(
         nothing,
-        json!({"after": 0, "next": 0, "head": 0, "lost": false, "items": []})
+        json!({"after": 0, "next": 0, "head": 0, "lost": false, "at_ms": 1_800_000_000_000_i64, "items": []})
     );
 
     for _ in 0..2 {

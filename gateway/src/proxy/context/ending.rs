@@ -6,7 +6,7 @@ use plugin_sdk::Outcome;
 
 use super::Context;
 use crate::access_log::{self, MAX_PATH, Record, Who};
-use crate::{cache, metrics};
+use crate::{cache, metrics, revocation};
 
 /// What only the session knows when a request has ended.
 pub(super) struct Ended {
@@ -54,6 +54,11 @@ impl Context {
         self.seen(headers, |chain, seen| chain.log(seen, &outcome));
     }
 
+    /// Why it was cut in the middle, if its caller was revoked.
+    fn cut_as(&self) -> Option<&'static str> {
+        self.leash.as_ref()?.why_cut()
+    }
+
     fn status(&self) -> Option<StatusCode> {
         self.ended.as_ref()?.status
     }
@@ -81,7 +86,7 @@ impl Context {
                 .map(access_log::query_names)
                 .unwrap_or_default(),
             status: self.status().map(|status| status.as_u16()),
-            code: self.code,
+            code: self.cut_as().unwrap_or(self.code),
             bytes_in: ended.map_or(0, |ended| ended.bytes_in),
             bytes_out: ended.map_or(0, |ended| ended.bytes_out),
             took_us: micros(self.started.elapsed()),
@@ -92,7 +97,7 @@ impl Context {
             protocol: ended.map_or("", |ended| ended.protocol),
             tls: ended.map(|ended| ended.tls.clone()).unwrap_or_default(),
             cache: ended.map_or("", |ended| ended.cache),
-            refused_by: self.refused_by,
+            refused_by: self.cut_as().map_or(self.refused_by, |_| revocation::BY),
             would_deny: self.facts.would_deny.clone(),
             aborted: self.aborted(),
         }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::StatusCode;
 use plugin_sdk::{
-    BuildError, Env, Flow, Kind, Later, Outcome, Plugin, Principal, Registry, Reply, Request, Seen,
-    Stage,
+    BuildError, Env, Flow, Form, Kind, Later, Outcome, Plugin, Principal, Proof, Registry, Reply,
+    Request, Seen, Stage,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,24 +28,39 @@ pub(super) fn all() -> Registry {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// Believes `x-test-user`.
-struct Who;
+/// Believes `x-test-user`, and `x-test-session` where there is one: whoever says so proved it in
+/// the year 2001.
+struct Who {
+    way: Arc<str>,
+}
 
 impl Plugin for Who {
     const NAME: &'static str = "test_who";
     const STAGE: Stage = Stage::Identify;
     type Config = Nothing;
-    fn build(_: Nothing, _: &Env) -> Result<Self, BuildError> {
-        Ok(Self)
+    fn build(_: Nothing, env: &Env) -> Result<Self, BuildError> {
+        let way = env.entry().into();
+        Ok(Self { way })
     }
     fn request(&self, request: &mut Request<'_>) -> Flow {
-        let name = http::HeaderName::from_static("x-test-user");
-        if let Some(sub) = request.head.single(&name) {
-            request.facts.principal = Some(Arc::new(Principal {
+        let head = request.head;
+        let said = |name| head.single(&http::HeaderName::from_static(name));
+        if let Some(sub) = said("x-test-user") {
+            let principal = Principal {
                 sub: sub.to_owned(),
                 roles: vec!["user".into()],
+                sid: said("x-test-session").map(str::to_owned),
                 ..Principal::default()
-            }));
+            };
+            let proof = Proof {
+                way: self.way.clone(),
+                form: Form::Bearer,
+                key: None,
+                issued_at: 1_000_000_000,
+                expires_at: None,
+                claims: serde_json::Map::new(),
+            };
+            request.facts.know(Arc::new(principal), Arc::new(proof));
         }
         Flow::Continue
     }
