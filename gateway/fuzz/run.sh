@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(table path framing jwt validate)
+[ ${#targets[@]} -gt 0 ] || targets=(table path framing jwt validate proxied)
 # The instrumentation is nightly's; a stable compiler does it too when it is told that it may.
 toolchain=()
 if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then toolchain=(+nightly); else export RUSTC_BOOTSTRAP=1; fi

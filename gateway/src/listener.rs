@@ -33,6 +33,7 @@ use prepare::{bind, unbound};
 
 pub use patience::{Patient, Refused, Turn};
 pub use prepare::Prepared;
+pub use proxied::read as read_proxy_header;
 pub use visit::Visit;
 
 /// For connections that are cut to be gone.

@@ -7,6 +7,7 @@
 pub mod framing;
 pub mod jwt;
 pub mod path;
+pub mod proxied;
 pub mod table;
 pub mod validate;
 

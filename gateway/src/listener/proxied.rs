@@ -15,7 +15,7 @@ const V2_MAX: usize = 2_048;
 
 /// Reads the header and not a byte more. `None` when it names no client: the balancer asks for
 /// itself then, or does not know. Time is the caller's to bound.
-pub(super) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
+pub async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
     let mut start = [0; 12];
     // The shortest line of version 1, `PROXY UNKNOWN`, is longer than this.
     from.read_exact(&mut start).await?;

@@ -104,3 +104,8 @@ fn fuzz_jwt() {
 fn fuzz_validate() {
     run("validate", targets::validate::run);
 }
+
+#[test]
+fn fuzz_proxied() {
+    run("proxied", targets::proxied::run);
+}
