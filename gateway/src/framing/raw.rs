@@ -60,10 +60,15 @@ impl Reader {
                 self.field(line, bytes)?;
             }
         }
-        self.seen = bytes.len();
         if bytes.len() > max {
             return Err(self.too_long(bytes));
         }
+        // What speaks another protocol, TLS say, has no line that ends: it is told at once.
+        let mut rest = bytes[self.seen..].iter();
+        if rest.any(|byte| is_control(byte) && *byte != b'\r') {
+            return Err(Fault::ControlByte);
+        }
+        self.seen = bytes.len();
         Ok(None)
     }
 

@@ -212,6 +212,14 @@ fn a_head_may_come_in_pieces() {
 }
 
 #[test]
+fn another_protocol_is_told_at_once() {
+    let read = |bytes: &[u8]| raw::Reader::default().read(bytes, 1_000);
+    assert_eq!(read(b"\x16\x03\x01\x02\0\x01"), Err(Fault::ControlByte));
+    assert_eq!(read(b"GET / HTTP/1.1\r\nX: \0"), Err(Fault::ControlByte));
+    assert_eq!(read(b"GET / HTTP/1.1\r\nX:\t\r"), Ok(None));
+}
+
+#[test]
 fn a_flood_of_fields_is_no_head() {
     let head = |fields: usize| {
         format!(

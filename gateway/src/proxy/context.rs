@@ -177,7 +177,8 @@ impl Context {
         self.redirect = listener.redirect;
         self.websocket = head.headers.contains_key(http::header::UPGRADE);
         if let Some(refused) = self.turn.as_ref().and_then(|turn| turn.refused()) {
-            self.head.method = refused.method.parse().unwrap_or_default();
+            let unknown = || Method::from_bytes(b"-").unwrap_or_default();
+            self.head.method = refused.method.parse().unwrap_or_else(|_| unknown());
             self.head.path.clone_from(&refused.path);
             self.authority.clear();
         }

@@ -193,9 +193,10 @@ async fn meet(session: &mut Session, ctx: &mut Context, ask: Ask<'_>) -> Judged 
     match reply {
         Some(reply) => Err(reply),
         // A plugin that read in vain and went on would send a torn body upstream.
-        None => ctx
-            .body
-            .torn()
-            .map_or(Ok(()), |error| Err(Box::new(reply::unread(error)))),
+        None => match (ctx.body.torn(), ctx.refused_head()) {
+            (None, _) => Ok(()),
+            (Some(_), Some(fault)) => Err(Box::new(reply::framing(fault))),
+            (Some(error), None) => Err(Box::new(reply::unread(error))),
+        },
     }
 }

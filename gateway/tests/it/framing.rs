@@ -141,6 +141,7 @@ async fn a_head_that_is_no_head_is_answered_and_written_down() {
         ("GET /two words HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("GET /future HTTP/1.9\r\nHost: a\r\n\r\n", 505),
         ("nonsense\r\n\r\n", 400),
+        ("\x16\x03\x01\x02\0\x01\0", 400),
     ] {
         let mut wire = stage.connect().await;
         wire.send(head).await;
@@ -174,10 +175,30 @@ async fn a_head_that_is_no_head_is_answered_and_written_down() {
         r#""GET" "/two words" 400"#,
         r#""GET" "/future" 505"#,
         r#""nonsense" "" 400"#,
+        r#""-" "" 400"#,
     ]) {
         assert_eq!(record, line);
     }
-    assert_eq!(told.len(), 5);
+    assert_eq!(told.len(), 6);
+}
+
+/// What is behind a body was never looked at as a head: it must not become one.
+#[tokio::test]
+async fn what_follows_a_body_is_not_taken_for_a_head() {
+    for framed in [
+        "Content-Length: 3\r\n\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ] {
+        let stage = Stage::open(OPEN).await;
+        let answer = stage
+            .raw(format!(
+                "POST /first HTTP/1.1\r\nHost: a\r\n{framed}{HIDDEN}"
+            ))
+            .await;
+        assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+        assert_eq!(stage.origin.asked().await.target, "/first");
+        assert!(stage.origin.is_unasked().await);
+    }
 }
 
 /// Nobody else's head either: the second one on a connection is looked at like the first.
