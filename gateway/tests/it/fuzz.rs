@@ -7,12 +7,13 @@ mod targets;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// For each target.
-const MOMENT: Duration = Duration::from_secs(2);
+/// For each target, in seconds, unless `FUZZ_SECONDS` says otherwise.
+const MOMENT: u64 = 2;
 /// Changed inputs grow no longer than this, in bytes.
 const LONGEST: usize = 8 * 1024;
 
 /// Runs a target over its seeds and their offspring; whatever it panics at is shown whole.
+#[expect(clippy::print_stdout, reason = "the tally is for people")]
 fn run(name: &str, target: fn(&[u8])) {
     let folder = format!("{}/fuzz/seeds/{name}", env!("CARGO_MANIFEST_DIR"));
     let files = std::fs::read_dir(&folder).unwrap();
@@ -27,10 +28,14 @@ fn run(name: &str, target: fn(&[u8])) {
         attempt(name, target, seed);
     }
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let start = Instant::now();
-    while start.elapsed() < MOMENT {
+    let said = std::env::var("FUZZ_SECONDS").ok();
+    let seconds = said.map_or(MOMENT, |said| said.parse().unwrap());
+    let (start, mut tried) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_secs(seconds) {
         attempt(name, target, &offspring(&seeds, &mut random));
+        tried += 1;
     }
+    println!("fuzz {name}: {tried} inputs in {seconds} s");
 }
 
 fn attempt(name: &str, target: fn(&[u8]), input: &[u8]) {
