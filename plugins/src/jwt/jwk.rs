@@ -130,12 +130,26 @@ impl Jwk {
                 let modulus = URL_SAFE_NO_PAD.decode(&self.n).ok()?;
                 // Zeros in front make no key longer.
                 let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
-                (modulus.len() - zeros >= MIN_RSA_BYTES)
+                (modulus.len() - zeros >= MIN_RSA_BYTES && !is_guessable(&modulus))
                     .then(|| DecodingKey::from_rsa_components(&self.n, &self.e).ok())?
             }
             _ => None,
         }
     }
+}
+
+/// Whether a modulus has the mark of the chips whose keys can be factored (ROCA, CVE-2017-15361):
+/// modulo each small prime it is a power of 65537. Of other keys one in some hundred million is.
+fn is_guessable(modulus: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
+        97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.iter().all(|prime| {
+        let rest = modulus.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let powers = std::iter::successors(Some(1), |power| Some(power * 65_537 % prime));
+        powers.take(*prime as usize).any(|power| power == rest)
+    })
 }
 
 /// A number of ASN.1 without the zero that says that it is not negative.

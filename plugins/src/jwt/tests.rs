@@ -9,6 +9,7 @@ mod issuer;
 mod refreshing;
 mod several;
 mod vectors;
+mod wycheproof;
 
 use issuer::{Issuer, NOW, merge};
 
