@@ -5,6 +5,7 @@ mod redirect;
 mod rewrite;
 mod share;
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use plugin_sdk::{Params, Reply};
 
 use crate::plan::Upstream;
 use crate::router::Pattern;
+use crate::table::Percent;
 
 pub use redirect::{Redirect, TargetError};
 pub use rewrite::{Rewrite, RewriteError};
@@ -50,6 +52,13 @@ pub struct Mirror {
     pub upstream: Arc<Upstream>,
     /// Of how many requests, in hundredths of a percent: 10,000 is all of them.
     pub share: u32,
+}
+
+/// As a reader says it: `2.5% of it to next`.
+impl fmt::Display for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of it to {}", Percent(self.share), self.upstream.name)
+    }
 }
 
 impl Mirror {

@@ -13,7 +13,7 @@ use plugin_sdk::{Clock, Link, Mode, Stage, SystemClock};
 use crate::decide::{self, Asker, Decision, Located, RawHead};
 use crate::plan::Plan;
 use crate::router::{Host, Match};
-use crate::table::{Caller, Percent};
+use crate::table::Caller;
 
 pub use report::{Explanation, RunnerUp, Step, Way};
 
@@ -196,13 +196,7 @@ fn way(
             .action
             .forward()
             .and_then(|forward| forward.mirror.as_ref())
-            .map(|mirror| {
-                format!(
-                    "{} of it to {}",
-                    Percent(mirror.share),
-                    mirror.upstream.name
-                )
-            }),
+            .map(ToString::to_string),
         timeout_ms: u64::try_from(route.timeout.as_millis()).unwrap_or(u64::MAX),
         max_body: route.max_body,
         connect_retries: route.connect_retries,

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::action::Rewrite;
 use crate::decide;
 use crate::plan::Plan;
 use crate::proxy::Shared;
@@ -156,6 +157,10 @@ struct Told<'a> {
     #[serde(skip_serializing_if = "String::is_empty")]
     conditions: String,
     action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forwarded: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<String>,
     authenticated: bool,
     chain: Vec<&'a str>,
     cache: Option<&'a str>,
@@ -175,6 +180,16 @@ fn routes(plan: &Plan) -> String {
         methods: route.rule.methods.iter().map(Method::as_str).collect(),
         path: route.rule.path.to_string(),
         action: route.action.to_string(),
+        forwarded: route
+            .action
+            .forward()
+            .filter(|forward| forward.rewrite != Rewrite::None)
+            .map(|forward| forward.rewrite.to_string()),
+        mirror: route
+            .action
+            .forward()
+            .and_then(|forward| forward.mirror.as_ref())
+            .map(ToString::to_string),
         authenticated: route.authenticated,
         chain: route.chain.links().iter().map(|link| &*link.name).collect(),
         cache: route.cache.as_ref().map(|policy| &*policy.name),

@@ -36,6 +36,31 @@ async fn the_inner_port_tells_and_the_outer_does_not() {
 }
 
 #[tokio::test]
+async fn routes_are_told_with_what_becomes_of_requests() {
+    let stage = Stage::open(
+        "routes:
+  - { id: a, match: { method: GET, path: '/a/{id}', host: '*.test', headers: { x-beta: '1' } }, to: origin, auth: none, why_public: a test, rewrite: '/b/{id}', mirror: { to: origin, share: 5% } }
+  - { id: b, match: { method: GET, path: /b }, redirect: { to: /c }, auth: none, why_public: a test }
+",
+    )
+    .await;
+    let (_, routes) = ask(&stage, "/routes").await;
+    let routes: serde_json::Value = serde_json::from_str(&routes).unwrap();
+    let (one, other) = (&routes["routes"][0], &routes["routes"][1]);
+    for (key, value) in [
+        ("host", "*.test"),
+        ("conditions", "x-beta: 1"),
+        ("action", "goes on to origin"),
+        ("forwarded", "as /b/{id}"),
+        ("mirror", "5% of it to origin"),
+    ] {
+        assert_eq!(one[key], value, "{key}");
+    }
+    assert_eq!(other["action"], "is redirected to /c with 308");
+    assert!(other.get("mirror").is_none());
+}
+
+#[tokio::test]
 async fn trap_09_readiness_ends_before_the_listeners_do() {
     let stage = Stage::open(OPEN).await;
     stage.edge.announce_stop();
