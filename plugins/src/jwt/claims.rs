@@ -162,10 +162,10 @@ impl Policy {
                 .is_some_and(|client| self.clients.iter().any(|known| known == client))
         };
         let said = clients.clone().next().is_some();
-        if !self.clients.is_empty() && !(said && clients.all(known)) {
-            return Err(Fault::Claim("client_id"));
+        match self.clients.is_empty() || (said && clients.all(known)) {
+            true => Ok(()),
+            false => Err(Fault::Claim("client_id")),
         }
-        Ok(())
     }
 }
 
