@@ -27,7 +27,7 @@ fn build() -> Chain {
     std::fs::write(folder.join("jwks.json"), document).expect("a file");
     let config = json!({
         "issuer": "https://id.test", "audience": "api", "jwks": "$file:jwks.json",
-        "algs": ["EdDSA", "ES256", "RS256"], "stale_keys": "1h",
+        "algs": ["EdDSA", "ES256", "RS256"],
     });
     let env = TestEnv::new(folder, Arc::new(NoTasks)).env;
     chain::<plugins::jwt::Plugin>(config, &env).expect("a plugin")
