@@ -1,7 +1,10 @@
 //! The fuzz targets for a moment: every seed, and then what random changes make of them.
 //! `make fuzz` runs the same functions for as long as it is told to.
 
-#[expect(unreachable_pub, reason = "it is a library for those that run it for hours")]
+#[expect(
+    unreachable_pub,
+    reason = "it is a library for those that run it for hours"
+)]
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
