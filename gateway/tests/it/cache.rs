@@ -73,7 +73,7 @@ async fn the_second_answer_is_a_hit_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_one_caller_is_never_kept() {
+async fn gateway_34_what_belongs_to_one_caller_is_never_kept() {
     let (stage, asked) = numbering().await;
     for (target, headers) in [
         ("/?cookie", ""),
@@ -96,7 +96,7 @@ async fn what_belongs_to_one_caller_is_never_kept() {
 }
 
 #[tokio::test]
-async fn answers_differ_by_host_and_by_what_the_policy_names() {
+async fn gateway_34_answers_differ_by_host_and_by_what_the_policy_names() {
     let (stage, _) = numbering().await;
     let plain = stage.get("/", "").await.body;
     assert_ne!(stage.get("/", "Accept-Language: fr\r\n").await.body, plain);
@@ -183,7 +183,7 @@ async fn the_answer_to_a_get_with_a_body_is_not_kept() {
 }
 
 #[tokio::test]
-async fn many_who_wait_for_one_answer_ask_once() {
+async fn gateway_35_many_who_wait_for_one_answer_ask_once() {
     let (stage, asked) = numbering().await;
     let all = (0..20).map(|_| stage.get("/cold", ""));
     for answer in futures::future::join_all(all).await {
@@ -214,7 +214,7 @@ async fn trap_19_refreshing_a_stale_answer_is_nobodys_request() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_not_kept() {
+async fn gateway_35_an_answer_that_breaks_off_is_not_kept() {
     let origin = Origin::breaking_off().await;
     let stage = Stage::before(origin, "", TABLE).await;
     for _ in 0..2 {

@@ -135,7 +135,7 @@ async fn trap_12_a_pooled_connection_that_dies_costs_nobody_an_answer() {
 }
 
 #[tokio::test]
-async fn trap_14_a_panic_is_one_500_and_gives_everything_back() {
+async fn gateway_42_trap_14_a_panic_is_one_500_and_gives_everything_back() {
     let stage = Stage::open(PANICS).await;
     for place in ["request", "wait"] {
         let answer = stage.get("/", &format!("x-test-panic: {place}\r\n")).await;

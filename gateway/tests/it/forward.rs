@@ -19,7 +19,7 @@ fn open(sealed: &http::HeaderValue) -> identity::Statement {
 }
 
 #[tokio::test]
-async fn a_clients_word_on_identity_never_arrives_and_ours_always_does() {
+async fn gateway_19_a_clients_word_on_identity_never_arrives_and_ours_always_does() {
     let stage = Stage::open(IDENTIFIED).await;
     let forged = "x-test-user: u1\r\nX-Identity: forged\r\nX_User_Id: admin\r\nx.user.id: admin\r\n\
                   X-USER-ROLES: admin\r\nx_identity: forged\r\nAuthorization: Bearer secret\r\n";
@@ -37,7 +37,7 @@ async fn a_clients_word_on_identity_never_arrives_and_ours_always_does() {
 }
 
 #[tokio::test]
-async fn a_public_route_states_that_nobody_is_known() {
+async fn gateway_21_a_public_route_states_that_nobody_is_known() {
     let stage = Stage::open(OPEN).await;
     let client = stage.client(true);
     let answer = client
@@ -53,7 +53,7 @@ async fn a_public_route_states_that_nobody_is_known() {
 }
 
 #[tokio::test]
-async fn a_connection_header_can_not_take_ours_away() {
+async fn gateway_20_a_connection_header_can_not_take_ours_away() {
     let stage = Stage::open(IDENTIFIED).await;
     let mut wire = stage.connect().await;
     wire.send(
@@ -84,7 +84,7 @@ async fn who_is_not_known_is_not_let_in() {
 }
 
 #[tokio::test]
-async fn trailers_carry_no_identity() {
+async fn gateway_08_trailers_carry_no_identity() {
     let stage = Stage::open(OPEN).await;
     let answer = stage
         .raw(

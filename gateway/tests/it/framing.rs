@@ -91,7 +91,7 @@ async fn broken_chunks_are_not_forwarded_whole() {
 }
 
 #[tokio::test]
-async fn a_pipelined_request_is_not_taken_for_part_of_the_first() {
+async fn gateway_04_a_pipelined_request_is_not_taken_for_part_of_the_first() {
     let stage = Stage::open(OPEN).await;
     let answer = stage
         .raw(format!("GET /first HTTP/1.1\r\nHost: a\r\n\r\n{HIDDEN}"))
@@ -103,7 +103,7 @@ async fn a_pipelined_request_is_not_taken_for_part_of_the_first() {
 
 /// Security case 7: a body that nobody read must not be read as the next request.
 #[tokio::test]
-async fn an_unread_body_is_no_request() {
+async fn gateway_07_an_unread_body_is_no_request() {
     let stage = Stage::open(OPEN).await;
     let body = HIDDEN;
     let answer = stage

@@ -1,3 +1,4 @@
+use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::stage::{OPEN, Origin, Stage};
@@ -58,7 +59,7 @@ async fn no_other_upgrade_and_no_other_route() {
 /// Security case 4 (CVE-2026-2833): bytes after a handshake that the origin turned down are a
 /// request of their own and are judged, or dropped: never passed on.
 #[tokio::test]
-async fn what_follows_a_refused_upgrade_is_not_passed_on() {
+async fn gateway_04_what_follows_a_refused_upgrade_is_not_passed_on() {
     let origin = Origin::start(|_| crate::stage::Answer::ok("no")).await;
     let stage = Stage::before(origin, "", WEBSOCKET).await;
     let all = stage
@@ -69,6 +70,51 @@ async fn what_follows_a_refused_upgrade_is_not_passed_on() {
     assert!(all.starts_with("HTTP/1.1 200"), "{all}");
     assert_eq!(stage.origin.asked().await.target, "/live");
     assert!(stage.origin.is_unasked().await);
+}
+
+/// Security case 5: asking for an upgrade changes no rule.
+#[tokio::test]
+async fn gateway_05_an_upgrade_is_judged_like_any_request() {
+    let routes = WEBSOCKET.replace(
+        "auth: none, why_public: a test, websocket: true",
+        "auth: user, websocket: true",
+    );
+    let routes = format!("auth: {{ user: {{ test_who: {{}} }} }}{routes}");
+    let stage = Stage::before(mirror().await, "", &routes).await;
+    let mut wire = stage.connect().await;
+    wire.send(format!("GET /live {HANDSHAKE}")).await;
+    let refused = wire.until("\r\n\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    assert_eq!(stage.origin.connections(), 0);
+    let mut wire = stage.connect().await;
+    let known = HANDSHAKE.replace("Host: a", "Host: a\r\nX-Test-User: u1");
+    wire.send(format!("GET /live {known}")).await;
+    let head = wire.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+}
+
+/// Security case 6 (Pingora #946): an origin that agrees at once, before the request's end is
+/// noticed, keeps its tunnel.
+#[tokio::test]
+async fn gateway_06_a_tunnel_that_opens_at_once_stays_open() {
+    let stage = Stage::before(mirror().await, "", WEBSOCKET).await;
+    let tunnels = (0..1_000).map(|number: u32| {
+        let stage = &stage;
+        async move {
+            let mut wire = stage.connect().await;
+            wire.send(format!("GET /live {HANDSHAKE}")).await;
+            let head = wire.until("\r\n\r\n").await;
+            assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+            let word = format!("word {number} ends here");
+            wire.send(&word).await;
+            wire.until(&word).await;
+        }
+    });
+    // A few dozen at a time: enough to keep both ends busy.
+    futures::stream::iter(tunnels)
+        .buffer_unordered(32)
+        .collect::<Vec<()>>()
+        .await;
 }
 
 #[tokio::test]

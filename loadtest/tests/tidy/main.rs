@@ -4,6 +4,7 @@
 //! it that it can fail. A finding says what is wrong, where, and why it matters.
 
 mod arrows;
+mod cases;
 mod dependencies;
 mod format;
 mod licences;

@@ -196,7 +196,7 @@ fn a_body_fits_its_schema() {
 }
 
 #[test]
-fn a_body_reads_in_one_way_only() {
+fn gateway_36_a_body_reads_in_one_way_only() {
     let good = wish().to_string();
     let twice = good.replacen('{', "{\"amount\":1,", 1);
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -218,7 +218,7 @@ fn a_body_reads_in_one_way_only() {
 }
 
 #[test]
-fn a_body_is_of_a_type_that_is_taken() {
+fn gateway_36_a_body_is_of_a_type_that_is_taken() {
     let request = || TestRequest::new("POST", "/v1/notes").body("null");
     for (media, status) in [
         ("application/json", 200),
@@ -266,7 +266,7 @@ fn a_body_is_there_when_it_must_be_and_only_then() {
 }
 
 #[test]
-fn work_is_bounded() {
+fn gateway_36_work_is_bounded() {
     let start = std::time::Instant::now();
     let long = format!("\"{}\"", "a".repeat(MAX_BODY_BYTES - 1));
     assert_eq!(ask("note", note(long)).0, 413);

@@ -251,6 +251,6 @@ fn continuations() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn h2spec_6_and_7_frames_one_by_one() {
+async fn gateway_10_h2spec_6_and_7_frames_one_by_one() {
     play("6 and 7", cases()).await;
 }

@@ -82,6 +82,6 @@ fn blocks() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn h2spec_3_and_4_frames() {
+async fn gateway_10_h2spec_3_and_4_frames() {
     play("3 and 4", cases()).await;
 }

@@ -196,6 +196,6 @@ fn messages() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn h2spec_generic() {
+async fn gateway_10_h2spec_generic() {
     play("generic", cases()).await;
 }

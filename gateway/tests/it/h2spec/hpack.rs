@@ -115,6 +115,6 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn h2spec_hpack() {
+async fn gateway_10_h2spec_hpack() {
     play("hpack", cases()).await;
 }

@@ -120,7 +120,7 @@ fn trailers() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn h2spec_8_messages() {
+async fn gateway_10_h2spec_8_messages() {
     play("8", cases()).await;
 }
 

@@ -118,6 +118,6 @@ fn rest() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn h2spec_5_streams() {
+async fn gateway_10_h2spec_5_streams() {
     play("5", cases()).await;
 }
