@@ -244,6 +244,8 @@ impl Open {
     /// Ends when the socket is closed. Connections go on.
     async fn stop_accepting(&mut self) {
         self.stop.send_replace(true);
+        // Not later: the next of this name tells of its own.
+        self.door.forget_expiry(&BTreeSet::new());
         if let Some(accepting) = self.accepting.take()
             && accepting.await.is_err()
         {
@@ -256,7 +258,6 @@ impl Open {
         self.stop_accepting().await;
         self.door.end_present();
         self.door.census.empty().await;
-        self.door.forget_expiry(&BTreeSet::new());
     }
 }
 

@@ -24,7 +24,7 @@ use crate::upstream::Upstreams;
 
 /// How long a stop waits for requests.
 pub const DRAIN: Duration = Duration::from_secs(8);
-/// How long the first start waits for names to be resolved.
+/// How long a new table waits for names to be resolved.
 const RESOLVE: Duration = Duration::from_secs(2);
 
 /// Why an edge did not start.
@@ -66,7 +66,7 @@ impl Live {
     /// When one of its listeners can't be opened, the old table serves on.
     pub async fn take(&self, plan: Arc<Plan>) -> Result<(), ListenError> {
         let prepared = self.listeners.prepare(&plan).await?;
-        self.shared.upstreams.apply(&plan.upstreams);
+        self.shared.upstreams.take(&plan.upstreams, RESOLVE).await;
         let policies = plan
             .routes
             .values()
@@ -113,9 +113,6 @@ impl Edge {
         let management = Management::start(bind, shared.clone())
             .await
             .map_err(|source| StartError::Management { bind, source })?;
-        shared.upstreams.apply(&first.upstreams);
-        // A name that can't be resolved yet must not keep the other upstreams waiting.
-        let _ = tokio::time::timeout(RESOLVE, shared.upstreams.resolved()).await;
         let live = Arc::new(Live {
             listeners: Listeners::new(shared.clone()),
             shared: shared.clone(),

@@ -12,6 +12,7 @@ pub(crate) mod retries;
 pub(crate) mod route;
 pub(crate) mod size;
 pub(crate) mod suggest;
+pub(crate) mod tls_version;
 pub(crate) mod to_https;
 pub(crate) mod validation;
 pub(crate) mod wanted;
@@ -28,6 +29,7 @@ pub use plugin_sdk::{OneOrMany, Reference};
 pub use retries::{Fault, Retries, RetryOn};
 pub use route::{Match, Mirror, Redirect, Respond, Route};
 pub use size::Size;
+pub use tls_version::TlsVersion;
 pub use to_https::ToHttps;
 pub use validation::{Judgement, Validation};
 pub use wanted::Wanted;
@@ -195,17 +197,6 @@ pub struct KeyPair {
     pub key: String,
 }
 
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum TlsVersion {
-    /// TLS 1.2 and 1.3.
-    #[serde(rename = "1.2")]
-    V1_2,
-    /// TLS 1.3 alone.
-    #[serde(rename = "1.3")]
-    V1_3,
-}
-
 /// Whose certificates are believed of clients.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -301,7 +292,7 @@ pub struct Upstream {
     /// How it is asked whether it lives. Default: it is not asked, failing connections tell.
     #[serde(default)]
     pub health: Option<Health>,
-    /// How long a connection may take to come about. Default: `1s`.
+    /// How long a connection may take to come about, its handshake too. Default: `1s`.
     #[serde(default)]
     pub connect_timeout: Option<Period>,
 }

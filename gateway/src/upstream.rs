@@ -10,6 +10,7 @@ mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -40,11 +41,15 @@ impl Upstreams {
         }
     }
 
-    /// Makes the groups those of the plan. A group whose upstream did not change stays, with what
-    /// it knows. Must run within the runtime.
-    pub fn apply(&self, upstreams: &BTreeMap<Arc<str>, Arc<plan::Upstream>>) {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = self.groups.load();
+    /// Makes the groups those of the plan, once new ones know their addresses, or `within` has
+    /// passed: until then the old ones serve. A group whose upstream did not change stays, with
+    /// what it knows. Must run within the runtime.
+    pub async fn take(
+        &self,
+        upstreams: &BTreeMap<Arc<str>, Arc<plan::Upstream>>,
+        within: Duration,
+    ) {
+        let old = self.groups.load_full();
         let groups = upstreams.iter().map(|(name, upstream)| {
             let group = match old.get(name) {
                 Some(group) if group.upstream() == &**upstream => group.clone(),
@@ -52,7 +57,12 @@ impl Upstreams {
             };
             (name.clone(), group)
         });
-        self.groups.store(Arc::new(groups.collect()));
+        let groups: HashMap<_, _> = groups.collect();
+        let resolved = futures::future::join_all(groups.values().map(|group| group.resolved()));
+        // A name that can't be resolved yet must not keep the others waiting.
+        let _ = tokio::time::timeout(within, resolved).await;
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        self.groups.store(Arc::new(groups));
     }
 
     /// The group of an upstream. A request that began under a table that is gone by now may ask
@@ -69,12 +79,5 @@ impl Upstreams {
             .clone();
         self.groups.store(Arc::new(groups));
         group
-    }
-
-    /// Waits until every group knows its addresses, or has failed to learn them once.
-    pub async fn resolved(&self) {
-        for group in self.groups.load_full().values() {
-            group.resolved().await;
-        }
     }
 }

@@ -7,6 +7,7 @@ mod names;
 mod revocation;
 mod routes;
 mod sockets;
+mod tls;
 
 use std::path::{Path, PathBuf};
 

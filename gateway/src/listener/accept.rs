@@ -22,6 +22,9 @@ use super::{Door, Visit, proxied};
 /// After an accept that failed for want of file descriptors: others must close first.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What a connection that should end has for it, from its last request on.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// Accepts until it is told to stop.
 pub(super) async fn connections(
     door: Arc<Door>,
@@ -134,9 +137,23 @@ async fn serve(
     tokio::select! {
         _ = driver.process_new(Box::new(patient), &visit.ending) => {}
         _ = cut.wait_for(|cut| *cut) => {}
+        () = outstayed(&visit) => {}
     }
     drop(guest);
     Ok(())
+}
+
+/// Ends when a connection that should end has been given its time, and nothing is served on it.
+/// HTTP/2 clients are told (GOAWAY), and the transport waits for them to go, however long.
+async fn outstayed(visit: &Arc<Visit>) {
+    // A listener that is gone ended its connections before.
+    let _ = visit.ending.clone().wait_for(|ending| *ending).await;
+    loop {
+        tokio::time::sleep(FAREWELL).await;
+        if !visit.is_in_use() {
+            return;
+        }
+    }
 }
 
 impl Door {

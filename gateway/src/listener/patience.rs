@@ -66,8 +66,8 @@ pub struct Patient {
     whole: usize,
     reader: Reader,
     chunks: Option<Chunks>,
-    /// Bytes of the body that is being read, and since when.
-    body: (usize, Instant),
+    /// How the body comes that is being read.
+    pace: Pace,
     h2: bool,
     /// Counts heads that never became a request: late or cut. There is no record of them.
     unserved: IntCounter,
@@ -145,7 +145,7 @@ impl Patient {
             whole: 0,
             reader: Reader::default(),
             chunks: None,
-            body: (0, Instant::now()),
+            pace: Pace::new(),
             h2,
             unserved,
         }
@@ -258,9 +258,36 @@ impl Refused {
     }
 }
 
-fn is_too_slow((bytes, since): (usize, Instant), grace: Duration) -> bool {
-    let enough = grace + Duration::from_secs(bytes as u64 / SLOWEST_BODY);
-    since.elapsed() > enough
+/// How a body comes.
+struct Pace {
+    bytes: u64,
+    since: Instant,
+    last: Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            bytes: 0,
+            since: now,
+            last: now,
+        }
+    }
+
+    /// Counts bytes, and tells whether they come fast enough.
+    fn keeps(&mut self, bytes: usize, grace: Duration) -> bool {
+        let now = Instant::now();
+        if now.duration_since(self.last) > grace {
+            // No body makes such a pause and lives: these are a client's that is early with its
+            // next request.
+            *self = Self::new();
+        }
+        self.last = now;
+        self.bytes += bytes as u64;
+        let enough = grace + Duration::from_secs(self.bytes / SLOWEST_BODY);
+        now.duration_since(self.since) <= enough
+    }
 }
 
 impl Drop for Patient {
@@ -289,13 +316,13 @@ impl AsyncRead for Patient {
         if turn == SERVED || turn == TUNNEL {
             if self.timed != SERVED {
                 self.timed = SERVED;
-                self.body = (0, Instant::now());
+                self.pace = Pace::new();
             }
             let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
             let came = buffer.filled().len() - before;
             if came > 0 && turn == SERVED && !self.h2 {
-                self.body.0 += came;
-                if is_too_slow(self.body, self.settings.load().stall_timeout) {
+                let grace = self.settings.load().stall_timeout;
+                if !self.pace.keeps(came, grace) {
                     buffer.set_filled(before);
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }

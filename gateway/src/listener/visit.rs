@@ -40,6 +40,12 @@ impl Visit {
         *self.ending.borrow()
     }
 
+    /// Whether a request is served on it. Besides requests, two hold it: who drives the connection,
+    /// and what is [carried](Self::carried).
+    pub(super) fn is_in_use(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 2
+    }
+
     /// Whether a request for `host` came to the wrong connection: see [`crate::tls::Shelf`].
     pub fn misdirects(&self, host: &str) -> bool {
         let asked = self.connection.server_name.as_deref();

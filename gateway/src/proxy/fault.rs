@@ -109,15 +109,17 @@ fn tls_fault(error: &Error) -> Option<&'static str> {
     }
     let said = error.to_string();
     let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    Some(if says(&["UnknownIssuer", "InvalidPurpose", "Revoked"]) {
-        "tls_untrusted"
-    } else if says(&["not valid for name", "NotValidForName"]) {
-        "tls_name"
-    } else if says(&["expired", "Expired", "not valid yet", "NotValidYet"]) {
-        "tls_expired"
-    } else if says(&["received fatal alert"]) {
-        "tls_refused"
-    } else {
-        "tls"
-    })
+    Some(
+        if says(&["UnknownIssuer", "BadSignature", "InvalidPurpose", "Revoked"]) {
+            "tls_untrusted"
+        } else if says(&["not valid for name", "NotValidForName"]) {
+            "tls_name"
+        } else if says(&["expired", "Expired", "not valid yet", "NotValidYet"]) {
+            "tls_expired"
+        } else if says(&["received fatal alert"]) {
+            "tls_refused"
+        } else {
+            "tls"
+        },
+    )
 }

@@ -72,3 +72,37 @@ async fn trap_09_readiness_ends_before_the_listeners_do() {
         "who did not hear of it yet is still served"
     );
 }
+
+#[tokio::test]
+async fn gateway_40_a_page_reaches_the_inner_port_by_no_name_of_its_own() {
+    let stage = Stage::open(OPEN).await;
+    let table = stage.table("", OPEN);
+    let bind = "management: { bind: \"127.0.0.1:0\"";
+    stage
+        .reload_table(&table.replacen(bind, &format!("{bind}, hosts: [gateway.internal]"), 1))
+        .await;
+    for (host, status) in [
+        ("Host: 127.0.0.1:9440\r\n", 200),
+        ("Host: [::1]:9440\r\n", 200),
+        ("Host: localhost\r\n", 200),
+        ("Host: gateway.internal:9440\r\n", 200),
+        // What a browser says of a page whose name was made to point here.
+        ("Host: evil.test\r\n", 421),
+        ("Host: 127.0.0.1.evil.test\r\n", 421),
+        ("Host: localhost\r\nHost: evil.test\r\n", 421),
+    ] {
+        for path in ["/metrics", "/routes", "/readyz"] {
+            let mut wire = Wire::open(stage.edge.management()).await;
+            wire.send(format!("GET {path} HTTP/1.1\r\n{host}\r\n"))
+                .await;
+            let answer = wire.response().await;
+            assert_eq!(answer.status, status, "{host}");
+            assert!(status == 200 || !answer.body.contains("gateway_"), "{host}");
+        }
+    }
+    // And it changes nothing, whoever asks.
+    let mut wire = Wire::open(stage.edge.management()).await;
+    wire.send("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        .await;
+    assert_eq!(wire.response().await.status, 405);
+}

@@ -1,5 +1,6 @@
 //! The stage: a gateway on ports that the system chose, and an origin that plays what a test says.
 
+mod authority;
 mod issuer;
 mod kinds;
 mod origin;
@@ -20,6 +21,7 @@ use gateway::reload::{self, Watch};
 use gateway::run::Edge;
 use plugin_sdk::Env;
 
+pub(crate) use authority::{Authority, Issued};
 pub(crate) use issuer::{Issuer, Mood, says};
 pub(crate) use kinds::counted;
 pub(crate) use origin::{Answer, Asked, Origin};
@@ -131,6 +133,41 @@ impl Stage {
     /// Makes a new certificate where the old one lies.
     pub(crate) fn renew_certificate(&self) -> String {
         certificate(&self.folder.0)
+    }
+
+    /// Writes a file beside the table.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// What a file beside the table holds.
+    pub(crate) fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.0.join(name)).unwrap()
+    }
+
+    /// Takes a file beside the table away.
+    pub(crate) fn remove(&self, name: &str) {
+        std::fs::remove_file(self.folder.0.join(name)).unwrap();
+    }
+
+    /// Lets a link beside the table lead to something else, in one step.
+    pub(crate) fn link(&self, to: &str, name: &str) {
+        let fresh = self.folder.0.join(format!("{name}.fresh"));
+        std::os::unix::fs::symlink(to, &fresh).unwrap();
+        std::fs::rename(fresh, self.folder.0.join(name)).unwrap();
+    }
+
+    /// What is found in a table that must be refused.
+    pub(crate) fn refused(&self, table: &str) -> String {
+        let path = self.folder.0.join("routes.yaml");
+        std::fs::write(&path, table).unwrap();
+        match plan::load(&path, kinds::all(), &self.env) {
+            Ok(_) => panic!("the table was taken"),
+            Err(refused) => refused.findings.to_string(),
+        }
     }
 
     /// The whole table of this stage, for tests that change more than routes.

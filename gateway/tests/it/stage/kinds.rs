@@ -19,6 +19,7 @@ pub(super) fn all() -> Registry {
             Kind::of::<Panics>(),
             Kind::of::<Reads>(),
             Kind::of::<Counts>(),
+            Kind::of::<Told>(),
         ];
         plugins::BUILTIN.iter().copied().chain(ours).collect()
     })
@@ -146,6 +147,28 @@ impl Plugin for Reads {
                 Err(plugin_sdk::BodyError::Incomplete) => Flow::Continue,
             }
         })
+    }
+}
+
+/// Tells in `x-test-connection` which name was asked for in the handshake, and how long the client's
+/// certificate is.
+struct Told;
+
+impl Plugin for Told {
+    const NAME: &'static str = "test_connection";
+    const STAGE: Stage = Stage::Edge;
+    type Config = Nothing;
+    fn build(_: Nothing, _: &Env) -> Result<Self, BuildError> {
+        Ok(Self)
+    }
+    fn request(&self, request: &mut Request<'_>) -> Flow {
+        let connection = request.head.connection;
+        let name = connection.server_name.as_deref().unwrap_or("-");
+        let length = connection.certificate.as_ref().map_or(0, |der| der.len());
+        let told = format!("{name} {length}").parse().unwrap();
+        let header = http::HeaderName::from_static("x-test-connection");
+        request.facts.answer_headers.push((header, told));
+        Flow::Continue
     }
 }
 
