@@ -279,7 +279,7 @@ async fn gateway_26_what_was_pushed_while_nobody_listened_is_caught_up() {
 }
 
 #[tokio::test]
-async fn redis_may_die_and_come_back_and_be_slow() {
+async fn gateway_33_redis_may_die_and_come_back_and_be_slow() {
     let server = Server::start().unwrap();
     let port = server.port();
     let redis = redis::Client::open(server.url()).unwrap();
@@ -325,7 +325,7 @@ async fn redis_may_die_and_come_back_and_be_slow() {
 }
 
 #[tokio::test]
-async fn when_both_are_away_the_table_says_what_holds() {
+async fn gateway_33_when_both_are_away_the_table_says_what_holds() {
     for (rule, passes) in [("allow", true), ("deny", false)] {
         let list = List::default();
         list.revoke("s1");
