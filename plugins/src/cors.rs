@@ -27,6 +27,8 @@ mod origin;
 
 use origin::Origins;
 
+pub(crate) use origin::check_origin;
+
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const VARY_ORIGIN: HeaderValue = HeaderValue::from_static("Origin");
 const VARY_PREFLIGHT: HeaderValue =

@@ -23,9 +23,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use plugin_sdk::{
-    BuildError, Clock, Env, Flow, Form, Later, Proof, Reply, Request, Stage, Takes,
-};
+use plugin_sdk::{BuildError, Clock, Env, Flow, Form, Later, Proof, Reply, Request, Stage, Takes};
 
 mod alg;
 mod claims;
@@ -40,14 +38,14 @@ pub use alg::Alg;
 pub use claims::Mapping;
 pub use config::{Config, Typ};
 
-pub(crate) use claims::{Claims, Policy, is_bearers};
-pub(crate) use discovery::is_loopback;
+pub(crate) use claims::{Claims, Paths, Policy, is_bearers};
+pub(crate) use config::Times;
+pub(crate) use discovery::{check_issuer, endpoint, is_loopback};
 pub(crate) use keys::Good;
-pub(crate) use token::Fault;
+pub(crate) use refresh::{Keys, Origin};
+pub(crate) use token::{Fault, Token};
 
 use keys::KeySet;
-use refresh::Keys;
-use token::Token;
 
 /// A longer token than this is refused unread, in bytes.
 pub(crate) const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -100,7 +98,11 @@ impl plugin_sdk::Plugin for Plugin {
     fn takes(&self) -> Option<Takes> {
         Some(Takes {
             form: Form::Bearer,
-            of: self.policy.issuer.as_ref().map(|issuer| format!("tokens of `{issuer}`")),
+            of: self
+                .policy
+                .issuer
+                .as_ref()
+                .map(|issuer| format!("tokens of `{issuer}`")),
             sub_prefix: Some(self.policy.paths.sub_prefix().to_owned()),
         })
     }

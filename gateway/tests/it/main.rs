@@ -23,6 +23,7 @@ mod issuers;
 mod limits;
 mod management;
 mod names;
+mod oidc;
 mod overload;
 mod paths;
 mod probe;

@@ -16,6 +16,7 @@ pub struct Reply {
 #[derive(Debug, Clone)]
 enum Content {
     Problem(Problem),
+    Page { code: &'static str, html: String },
     Empty,
     Whole(HeaderValue, Bytes),
 }
@@ -72,6 +73,17 @@ impl Reply {
         )
     }
 
+    /// A page for a person who looks at it in a browser. The code is for the record, empty when it is
+    /// no refusal.
+    pub fn page(status: StatusCode, code: &'static str, html: String) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            by: "",
+            content: Content::Page { code, html },
+        }
+    }
+
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
         Self {
@@ -119,13 +131,16 @@ impl Reply {
     pub fn as_problem(&self) -> Option<&Problem> {
         match &self.content {
             Content::Problem(problem) => Some(problem),
-            Content::Empty | Content::Whole(..) => None,
+            Content::Page { .. } | Content::Empty | Content::Whole(..) => None,
         }
     }
 
-    /// The code of the problem; empty when it is none.
+    /// The code of the problem, or of the page that tells it; empty when it is none.
     pub fn code(&self) -> &'static str {
-        self.as_problem().map_or("", |problem| problem.code)
+        match &self.content {
+            Content::Problem(Problem { code, .. }) | Content::Page { code, .. } => code,
+            Content::Empty | Content::Whole(..) => "",
+        }
     }
 
     /// Writes the answer out: all its headers, and the body.
@@ -136,6 +151,13 @@ impl Reply {
             Content::Whole(kind, body) => {
                 headers.insert(header::CONTENT_TYPE, kind.clone());
                 body.clone()
+            }
+            Content::Page { html, .. } => {
+                headers.insert(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("text/html; charset=utf-8"),
+                );
+                Bytes::copy_from_slice(html.as_bytes())
             }
             Content::Problem(problem) => {
                 headers.insert(

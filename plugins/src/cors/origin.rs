@@ -27,13 +27,7 @@ impl Origins {
             };
         }
         let these = origins.iter().enumerate().map(|(index, origin)| {
-            let value = parse(origin).map_err(|fault| {
-                BuildError::new(
-                    &format!("origins.{index}"),
-                    format!("`{origin}` is no origin: {fault}"),
-                )
-                .hint("write it as a browser does: `https://app.example.com`")
-            })?;
+            let value = check_origin(origin, &format!("origins.{index}"))?;
             Ok((origin.clone(), value))
         });
         Ok(Self::These(these.collect::<Result<_, _>>()?))
@@ -49,6 +43,14 @@ impl Origins {
             }
         }
     }
+}
+
+/// An origin of the table's, as a header's value; `at` is where it stands.
+pub(crate) fn check_origin(origin: &str, at: &str) -> Result<HeaderValue, BuildError> {
+    parse(origin).map_err(|fault| {
+        BuildError::new(at, format!("`{origin}` is no origin: {fault}"))
+            .hint("write it as a browser does: `https://app.example.com`")
+    })
 }
 
 /// Checks that it is what a browser would send (RFC 6454 §6.2); anything else would never match.

@@ -54,7 +54,7 @@ impl Alg {
 
     /// How long a shared secret must be for it, in bytes (RFC 7518 §3.2); `None` when its keys
     /// are pairs.
-    pub(super) fn secret_bytes(self) -> Option<usize> {
+    pub(crate) fn secret_bytes(self) -> Option<usize> {
         match self {
             Self::HS256 => Some(32),
             Self::HS384 => Some(48),

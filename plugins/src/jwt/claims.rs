@@ -195,7 +195,7 @@ impl Paths {
         &self.sub_prefix
     }
 
-    fn principal(&self, claims: &Claims) -> Result<Principal, Fault> {
+    pub(crate) fn principal(&self, claims: &Claims) -> Result<Principal, Fault> {
         let sub = text(look(claims, &self.sub), "sub")?.filter(|sub| !sub.is_empty());
         let sub = sub.ok_or(Fault::Claim("sub"))?;
         let scopes = match &self.scopes {

@@ -235,9 +235,9 @@ pub(super) enum Source<'a> {
 
 /// How long keys that are fetched are good.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    pub(super) refresh: Duration,
-    pub(super) stale: Duration,
+pub(crate) struct Times {
+    pub(crate) refresh: Duration,
+    pub(crate) stale: Duration,
 }
 
 fn address(jwks: &str) -> Result<Source<'_>, BuildError> {

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use plugin_sdk::{BuildError, Env, FetchError, is_off_limits, parse_json};
+use serde_json::Value;
 use url::{Host, Url};
 
 /// A longer document than this is none, in bytes.
@@ -8,7 +9,7 @@ const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// Why an issuer's own description does not lead to its keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum DiscoveryError {
+pub(crate) enum DiscoveryError {
     #[error("what the issuer says of itself can't be had: {0}")]
     Fetch(FetchError),
     #[error("what the issuer says of itself is no JSON object")]
@@ -24,12 +25,14 @@ pub(super) enum DiscoveryError {
 }
 
 /// An issuer that is to describe itself must have an address that nobody else can answer at.
-pub(super) fn check_issuer(issuer: &str) -> Result<(), BuildError> {
+pub(crate) fn check_issuer(issuer: &str) -> Result<(), BuildError> {
     let fault = |message: &str| BuildError::new("issuer", message);
     let url = Url::parse(issuer)
         .map_err(|_| fault("is no URL, so it can't be asked").hint("write `jwks: https://…`"))?;
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-        return Err(fault("has more than a host and a path, so it can't be asked"));
+        return Err(fault(
+            "has more than a host and a path, so it can't be asked",
+        ));
     }
     match url.scheme() {
         "https" => Ok(()),
@@ -39,8 +42,8 @@ pub(super) fn check_issuer(issuer: &str) -> Result<(), BuildError> {
     }
 }
 
-/// Where the issuer says that its keys are.
-pub(super) async fn key_set(issuer: &str, env: &Env) -> Result<String, DiscoveryError> {
+/// What the issuer says of itself, and where it says that its keys are.
+pub(super) async fn describe(issuer: &str, env: &Env) -> Result<(Value, String), DiscoveryError> {
     let (first, second) = addresses(issuer);
     let document = match env.fetch.get(&first, MAX_DOCUMENT_BYTES).await {
         Ok(document) => document,
@@ -65,7 +68,7 @@ fn addresses(issuer: &str) -> (String, String) {
     )
 }
 
-fn judge(issuer: &str, document: &[u8]) -> Result<String, DiscoveryError> {
+fn judge(issuer: &str, document: &[u8]) -> Result<(Value, String), DiscoveryError> {
     let document = parse_json(document, 8).map_err(|_| DiscoveryError::Malformed)?;
     if !document.is_object() {
         return Err(DiscoveryError::Malformed);
@@ -74,15 +77,23 @@ fn judge(issuer: &str, document: &[u8]) -> Result<String, DiscoveryError> {
     if document["issuer"].as_str() != Some(issuer) {
         return Err(DiscoveryError::OtherIssuer);
     }
-    let text = document["jwks_uri"].as_str().ok_or(DiscoveryError::NoKeys)?;
+    let text = document["jwks_uri"]
+        .as_str()
+        .ok_or(DiscoveryError::NoKeys)?;
+    let url = endpoint(issuer, text)?;
+    Ok((document, url.into()))
+}
+
+/// An address that an issuer names for itself, if it is one that it may send us to.
+pub(crate) fn endpoint(issuer: &str, text: &str) -> Result<Url, DiscoveryError> {
     let url = Url::parse(text).map_err(|_| DiscoveryError::NoKeys)?;
     let near = is_loopback(&url);
     let from_near = Url::parse(issuer).is_ok_and(|issuer| is_loopback(&issuer));
     match url.scheme() {
         _ if near && !from_near => Err(DiscoveryError::OffLimits),
         _ if address(&url).is_some_and(is_off_limits) => Err(DiscoveryError::OffLimits),
-        "https" => Ok(text.to_owned()),
-        "http" if near => Ok(text.to_owned()),
+        "https" => Ok(url),
+        "http" if near => Ok(url),
         "http" => Err(DiscoveryError::Plain),
         _ => Err(DiscoveryError::NoKeys),
     }
@@ -176,7 +187,10 @@ mod tests {
         let twice = good.replacen('{', "{\"issuer\":\"https://id.test\",", 1);
         for (document, expected) in [
             (good.clone(), None),
-            (good.replace("https://id.test\"", "https://id.test/\""), Some(E::OtherIssuer)),
+            (
+                good.replace("https://id.test\"", "https://id.test/\""),
+                Some(E::OtherIssuer),
+            ),
             (good.replace("id.test", "evil.test"), Some(E::OtherIssuer)),
             (good.replace("issuer", "iss"), Some(E::OtherIssuer)),
             (good.replace("jwks_uri", "jwks"), Some(E::NoKeys)),
@@ -184,7 +198,11 @@ mod tests {
             ("[]".into(), Some(E::Malformed)),
             ("<html>".into(), Some(E::Malformed)),
         ] {
-            assert_eq!(judge(issuer, document.as_bytes()).err(), expected, "{document}");
+            assert_eq!(
+                judge(issuer, document.as_bytes()).err(),
+                expected,
+                "{document}"
+            );
         }
     }
 

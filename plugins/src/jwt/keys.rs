@@ -22,7 +22,7 @@ const MAX_KEYS: usize = 100;
 
 /// An issuer's keys, and the tokens that were found good under them: with the keys goes the memory.
 #[derive(Debug)]
-pub(super) struct KeySet {
+pub(crate) struct KeySet {
     document: Bytes,
     keys: Vec<Key>,
     good: moka::sync::Cache<String, Good>,
@@ -134,7 +134,7 @@ impl KeySet {
     /// The keys that may have signed: the one of that id which goes with the algorithm; without an
     /// id, the only one that does. Of a document's keys several never would: guessing costs a
     /// signature check each. The few that an operator named without ids are all tried.
-    pub(super) fn find(&self, kid: Option<&str>, alg: Alg) -> Vec<&DecodingKey> {
+    pub(crate) fn find(&self, kid: Option<&str>, alg: Alg) -> Vec<&DecodingKey> {
         let fitting = || self.keys.iter().filter(|key| key.algs.contains(&alg));
         let called: Vec<_> = fitting()
             .filter(|key| kid.is_none() || key.kid.as_deref() == kid)

@@ -1,17 +1,18 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 use plugin_sdk::{Clock, Env, FetchError};
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use super::Alg;
 use super::config::Times;
 use super::discovery::{self, DiscoveryError};
 use super::keys::{KeySet, KeySetError};
-use super::Alg;
 
 /// Between two fetches that requests asked for: a flood of unknown key ids is one fetch.
 const COOLDOWN: Duration = Duration::from_secs(10);
@@ -22,18 +23,21 @@ const COOLDOWN_WITHOUT: Duration = Duration::from_secs(1);
 /// After a fetch that failed: doubled each time, up to this.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// So many fetches that fail one after another say that the issuer is away: some seconds.
+const MAX_FAILURES: u32 = 3;
+
 /// A longer document than this is none, in bytes.
 const MAX_DOCUMENT_BYTES: usize = 64 * 1024;
 
 /// An issuer's keys as they are now. One task fetches them, nobody else.
-pub(super) struct Keys {
+pub(crate) struct Keys {
     set: ArcSwapOption<KeySet>,
     remote: Option<Remote>,
 }
 
 /// Where keys are fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// The URL of a key set.
     KeySet(String),
     /// An issuer that describes itself.
@@ -45,6 +49,10 @@ struct Remote {
     algs: Vec<Alg>,
     times: Times,
     clock: Arc<dyn Clock>,
+    /// What the issuer said of itself when the keys were last had.
+    description: ArcSwapOption<Value>,
+    /// How many fetches have failed since one did not.
+    failures: AtomicU32,
     started: AtomicBool,
     /// When the keys were last had and last asked for, in milliseconds of the monotonic clock.
     had_ms: AtomicU64,
@@ -74,7 +82,7 @@ impl Keys {
     }
 
     /// Keys that are fetched once [`Keys::start`] is called.
-    pub(super) fn remote(origin: Origin, algs: &[Alg], times: Times, env: &Env) -> Self {
+    pub(crate) fn remote(origin: Origin, algs: &[Alg], times: Times, env: &Env) -> Self {
         Self {
             set: ArcSwapOption::empty(),
             remote: Some(Remote {
@@ -82,6 +90,8 @@ impl Keys {
                 algs: algs.to_vec(),
                 times,
                 clock: Arc::clone(&env.clock),
+                description: ArcSwapOption::empty(),
+                failures: AtomicU32::new(0),
                 started: AtomicBool::new(false),
                 had_ms: AtomicU64::new(0),
                 asked_ms: AtomicU64::new(0),
@@ -93,7 +103,7 @@ impl Keys {
 
     /// Starts the task that keeps the keys fresh, the first time it is called. The task ends with
     /// the last holder of the keys.
-    pub(super) fn start(self: &Arc<Self>, env: &Env) {
+    pub(crate) fn start(self: &Arc<Self>, env: &Env) {
         let Some(remote) = &self.remote else { return };
         if !remote.started.swap(true, Ordering::Relaxed) {
             let wanted = Arc::clone(&remote.wanted);
@@ -102,14 +112,22 @@ impl Keys {
     }
 
     /// The keys, unless there are none yet or they are too old to be trusted.
-    pub(super) fn current(&self) -> Option<Arc<KeySet>> {
+    pub(crate) fn current(&self) -> Option<Arc<KeySet>> {
         let set: Guard<Option<Arc<KeySet>>> = self.set.load();
         let stale = self.remote.as_ref().is_some_and(Remote::is_stale);
         set.as_ref().filter(|_| !stale).map(Arc::clone)
     }
 
+    /// What the issuer says of itself. `None` when it was not asked, never answered, or has not
+    /// answered for a while: then nobody should be sent there.
+    pub(crate) fn description(&self) -> Option<Arc<Value>> {
+        let remote = self.remote.as_ref()?;
+        let here = remote.failures.load(Ordering::Relaxed) < MAX_FAILURES && !remote.is_stale();
+        here.then(|| remote.description.load_full())?
+    }
+
     /// Asks for a fetch. False when the last one is too fresh, or keys are never fetched.
-    pub(super) fn want(&self) -> bool {
+    pub(crate) fn want(&self) -> bool {
         let Some(remote) = &self.remote else {
             return false;
         };
@@ -134,7 +152,7 @@ impl Keys {
     }
 
     /// Waits until the fetch that is under way or asked for has ended, or the time is up.
-    pub(super) async fn fetched(&self, within: Duration) {
+    pub(crate) async fn fetched(&self, within: Duration) {
         let Some(remote) = &self.remote else { return };
         let mut pending = remote.pending.subscribe();
         // Whether it came in time is seen by the keys that are there then.
@@ -147,8 +165,10 @@ impl Keys {
             Origin::KeySet(url) => env.fetch.get(url, MAX_DOCUMENT_BYTES).await?,
             // Asked anew each time: an issuer may move its keys.
             Origin::Issuer(issuer) => {
-                let url = discovery::key_set(issuer, env).await?;
-                env.fetch.get(&url, MAX_DOCUMENT_BYTES).await?
+                let (description, url) = discovery::describe(issuer, env).await?;
+                let document = env.fetch.get(&url, MAX_DOCUMENT_BYTES).await?;
+                remote.description.store(Some(Arc::new(description)));
+                document
             }
         };
         let known = self.set.load();
@@ -192,7 +212,6 @@ impl Drop for Keys {
 }
 
 async fn keep_fresh(keys: Weak<Keys>, wanted: Arc<Notify>, env: Env) {
-    let mut failures = 0;
     loop {
         let pause = {
             let Some(keys) = keys.upgrade() else { return };
@@ -203,12 +222,12 @@ async fn keep_fresh(keys: Weak<Keys>, wanted: Arc<Notify>, env: Env) {
             remote.pending.send_replace(false);
             match fetched {
                 Ok(()) => {
-                    failures = 0;
+                    remote.failures.store(0, Ordering::Relaxed);
                     env.count("keys_fetched");
                     jittered(remote.times.refresh)
                 }
                 Err(error) => {
-                    failures += 1;
+                    let failures = 1 + remote.failures.fetch_add(1, Ordering::Relaxed);
                     env.count("keys_not_fetched");
                     tracing::warn!(
                         way = env.name(), from = %remote.origin, failures, %error,

@@ -45,7 +45,7 @@ pub(crate) enum Fault {
 
 /// A signed token taken apart, not believed yet.
 #[derive(Debug)]
-pub(super) struct Token<'a> {
+pub(crate) struct Token<'a> {
     header: Map<String, Value>,
     claims: Map<String, Value>,
     signed: &'a str,
@@ -55,7 +55,7 @@ pub(super) struct Token<'a> {
 impl<'a> Token<'a> {
     /// Takes a compact JWS of claims apart (RFC 7515 §7.1, RFC 7519). `None` is any other text:
     /// an encrypted token, an opaque one, JSON that could be read in two ways.
-    pub(super) fn read(text: &'a str) -> Option<Self> {
+    pub(crate) fn read(text: &'a str) -> Option<Self> {
         Self::with(text, object)
     }
 
@@ -90,7 +90,7 @@ impl<'a> Token<'a> {
 
     /// How it is signed, and with which key, if its header is that of an access token. Keys that it
     /// offers or points at (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
-    pub(super) fn signed_with(
+    pub(crate) fn signed_with(
         &self,
         algs: &[Alg],
         types: &[Typ],
@@ -115,7 +115,7 @@ impl<'a> Token<'a> {
     }
 
     /// The claims, when one of the keys has signed them.
-    pub(super) fn verify(
+    pub(crate) fn verify(
         self,
         alg: Alg,
         keys: &[&DecodingKey],
