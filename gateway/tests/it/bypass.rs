@@ -82,7 +82,7 @@ async fn gateway_32_another_spelling_of_the_path_is_no_other_path() {
     ];
     let requests: Vec<_> = others.iter().map(|target| (*target, "")).collect();
     let statuses = gets(&stage, &requests).await;
-    assert_eq!(statuses, [404, 404, 400, 400, 400, 400]);
+    assert_eq!(statuses, [400, 404, 400, 400, 400, 400]);
 }
 
 #[tokio::test]
