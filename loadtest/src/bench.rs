@@ -61,7 +61,19 @@ const EDGE: &str = "gateway, full edge job";
 const NGINX_PLAIN: &str = "nginx, plain pass";
 const NGINX_TLS: &str = "nginx, TLS pass";
 
-fn contenders(stage: &Stage) -> [Contender<'_>; 4] {
+/// What one policy costs on top of the plain pass: a line here, a route in `routes.yaml`, and its
+/// premise in `proof.rs`. Name, path, and whether requests carry tokens.
+const ROWS: [(&str, &str, bool); 7] = [
+    ("+ id, cors, headers", "/row/plugins", false),
+    ("+ jwt, remembered", "/row/jwt", true),
+    ("+ jwt, acl", "/row/acl", true),
+    ("+ rate limit, local", "/row/local", false),
+    ("+ rate limit, leased", "/row/leased", false),
+    ("+ validation", "/row/validate?n=7", false),
+    ("+ all of these", "/row/all?n=7", true),
+];
+
+fn contenders(stage: &Stage) -> Vec<Contender<'_>> {
     let ports = &stage.ports;
     let gateway = |name, url, proves_itself| Contender {
         name,
@@ -75,7 +87,7 @@ fn contenders(stage: &Stage) -> [Contender<'_>; 4] {
         url,
         proves_itself: false,
     };
-    [
+    let mut contenders = vec![
         nginx(
             NGINX_PLAIN,
             format!("http://localhost:{}/plain", ports.nginx_plain),
@@ -94,7 +106,16 @@ fn contenders(stage: &Stage) -> [Contender<'_>; 4] {
             format!("https://localhost:{}/edge", ports.gateway_tls),
             true,
         ),
-    ]
+    ];
+    let plain = ports.gateway_plain;
+    contenders.extend(ROWS.map(|(name, path, proves_itself)| {
+        gateway(
+            name,
+            format!("http://localhost:{plain}{path}"),
+            proves_itself,
+        )
+    }));
+    contenders
 }
 
 fn measure(stage: &Stage, contender: &Contender<'_>, seconds: u32) -> anyhow::Result<Figure> {

@@ -84,6 +84,8 @@ async fn all(stage: &Stage) -> anyhow::Result<()> {
     )
     .await?;
 
+    rows(&client, stage).await?;
+
     // The record leaves by a queue, so it may come a moment later.
     for _ in 0..100 {
         if stage.log("gateway.log").contains("\"limited\"") {
@@ -95,6 +97,39 @@ async fn all(stage: &Stage) -> anyhow::Result<()> {
         "no access record was written:\n{}",
         stage.log("gateway.log")
     )
+}
+
+/// Each policy is there, and does what it costs.
+async fn rows(client: &Client, stage: &Stage) -> anyhow::Result<()> {
+    let token = stage.issuer.token(USER);
+    let row = |path: &str| {
+        let port = stage.ports.gateway_plain;
+        client.get(format!("http://localhost:{port}/row/{path}"))
+    };
+    for path in ["jwt", "acl", "all"] {
+        expect(401, path, row(path).send()).await?;
+    }
+    let stranger = row("acl/proof").bearer_auth(&token).send();
+    expect(403, "another role", stranger).await?;
+    for path in ["validate?n=x", "all?n=x"] {
+        let asked = row(path).bearer_auth(&token).send();
+        expect(400, "a query that does not fit", asked).await?;
+    }
+    for (path, headers) in [
+        ("plugins", &["x-request-id", "referrer-policy"][..]),
+        ("local", &["ratelimit"]),
+        ("leased", &["ratelimit"]),
+        ("all?n=7", &["x-request-id", "referrer-policy", "ratelimit"]),
+    ] {
+        let answer = expect(200, path, row(path).bearer_auth(&token).send()).await?;
+        for name in headers {
+            ensure!(
+                answer.headers().contains_key(*name),
+                "/row/{path} is answered without {name}"
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn expect(

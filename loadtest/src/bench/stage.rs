@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, bail};
 use local::{
     leash::{Farewell, Leash, Program},
+    redis::Server,
     room,
 };
 
@@ -37,6 +38,7 @@ pub(crate) struct Stage {
     pub(crate) gateway: Leash,
     pub(crate) nginx: Leash,
     _origin: Leash,
+    _redis: Server,
     pub(crate) ports: Ports,
     pub(crate) issuer: Issuer,
     /// A token a line.
@@ -87,6 +89,8 @@ impl Stage {
         };
         pki::write(&room.0)?;
         write("jwks.json", &issuer.jwks())?;
+        write("openapi.json", include_str!("openapi.json"))?;
+        let redis = Server::start()?;
         let key = write("identity.key", &(room::random_hex::<32>()? + "\n"))?;
         fs::set_permissions(key, Permissions::from_mode(0o600))?;
         let tokens = write("tokens", &tokens)?;
@@ -113,19 +117,33 @@ impl Stage {
                 OsStr::new("stderr"),
             ]
         };
-        let origin = start(&room.0, "origin.log", "1", &nginx_line(origin.as_os_str()))?;
-        let nginx = start(&room.0, "nginx.log", "0", &nginx_line(nginx.as_os_str()))?;
+        let origin = start(
+            &room.0,
+            "origin.log",
+            "1",
+            &nginx_line(origin.as_os_str()),
+            Vec::new(),
+        )?;
+        let nginx = start(
+            &room.0,
+            "nginx.log",
+            "0",
+            &nginx_line(nginx.as_os_str()),
+            Vec::new(),
+        )?;
         let line = [
             gateway.as_os_str(),
             OsStr::new("run"),
             OsStr::new("--config"),
             routes.as_os_str(),
         ];
-        let gateway = start(&room.0, "gateway.log", "0", &line)?;
+        let env = vec![("BENCH_REDIS", redis.url())];
+        let gateway = start(&room.0, "gateway.log", "0", &line, env)?;
         let mut stage = Self {
             gateway,
             nginx,
             _origin: origin,
+            _redis: redis,
             ports,
             issuer,
             tokens,
@@ -196,11 +214,17 @@ fn filled(template: &str, ports: &Ports, room: &Path) -> String {
     text
 }
 
-fn start(room: &Path, log: &str, processor: &str, line: &[&OsStr]) -> anyhow::Result<Leash> {
+fn start(
+    room: &Path,
+    log: &str,
+    processor: &str,
+    line: &[&OsStr],
+    env: Vec<(&str, String)>,
+) -> anyhow::Result<Leash> {
     let pinned = ["taskset", "-c", processor].map(OsStr::new);
     let program = Program {
         line: [&pinned, line].concat(),
-        env: Vec::new(),
+        env,
         directory: Some(room),
         log: File::create(room.join(log))?,
         user: None,
