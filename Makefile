@@ -30,7 +30,7 @@ demo: ## Play the story with curl against what `make run` has started
 	@deploy/local/install.sh demo
 	@loadtest/demo.sh
 
-bench: ## Weigh the gateway's work beside nginx's
+bench: ## Weigh the gateway's work, policy by policy, beside nginx's
 	@deploy/local/install.sh build run bench
 	cargo build --release --locked -p loadtest -p gateway
 	@"$(target)/release/loadtest" bench

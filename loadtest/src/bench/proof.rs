@@ -138,11 +138,11 @@ async fn expect(
     answer: impl Future<Output = reqwest::Result<Response>>,
 ) -> anyhow::Result<Response> {
     let answer = answer.await.with_context(|| format!("send {what}"))?;
-    ensure!(
-        answer.status() == status,
-        "{what} is answered with {}, not {status}",
-        answer.status()
-    );
+    let said = answer.status();
+    if said != status {
+        let body = answer.text().await.unwrap_or_default();
+        anyhow::bail!("{what} is answered with {said}, not {status}: {body}");
+    }
     Ok(answer)
 }
 
