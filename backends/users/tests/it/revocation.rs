@@ -1,5 +1,7 @@
 //! What is believed no longer, and how gateways learn of it.
 
+#![expect(clippy::print_stdout, reason = "how long a push takes is to be seen")]
+
 use std::time::Duration;
 
 use futures::StreamExt;
