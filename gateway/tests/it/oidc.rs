@@ -379,7 +379,7 @@ async fn new_keys_of_a_real_provider_are_taken() {
     let (provider, stage) = stage().await;
     assert_eq!(Browser::new(&stage).sign_in("/app/a").await.status, 200);
     let rotate = format!("{}/test/rotate", provider.issuer());
-    let rotated = reqwest::Client::new().post(rotate).send().await.unwrap();
+    let rotated = stage.client(false).post(rotate).send().await.unwrap();
     assert_eq!(rotated.status(), 204);
     let until = Instant::now() + PATIENCE;
     loop {

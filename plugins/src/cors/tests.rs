@@ -67,7 +67,7 @@ fn a_preflight_is_answered_here() {
 }
 
 #[test]
-fn a_strangers_preflight_learns_nothing() {
+fn gateway_30_a_strangers_preflight_learns_nothing() {
     for origin in [
         "https://app.example.com.evil.org",
         "https://evil-app.example.com",
@@ -137,7 +137,7 @@ fn without_an_origin_only_caches_are_told() {
 }
 
 #[test]
-fn two_origins_are_none() {
+fn gateway_30_two_origins_are_none() {
     let request = TestRequest::new("GET", "/")
         .header("origin", APP)
         .header("origin", "https://evil.org");
@@ -160,7 +160,7 @@ fn anybody_may_read_what_needs_no_credentials() {
 }
 
 #[test]
-fn an_origin_that_could_not_match_is_refused() {
+fn gateway_30_an_origin_that_could_not_match_is_refused() {
     for origin in [
         "null",
         "app.example.com",
@@ -190,7 +190,7 @@ fn an_origin_that_could_not_match_is_refused() {
 }
 
 #[test]
-fn a_star_goes_with_nothing() {
+fn gateway_30_a_star_goes_with_nothing() {
     for config in [
         json!({ "origins": ["*"], "credentials": true }),
         json!({ "origins": ["*", APP] }),
