@@ -249,6 +249,7 @@ impl Located {
         Head {
             method: raw.method,
             host: &self.host,
+            authority: raw.authority.unwrap_or_default(),
             path: &self.path,
             query: raw.query,
             headers: raw.headers,

@@ -160,6 +160,8 @@ pub struct Forward<'a> {
     pub trace: &'a Trace,
     /// The cookies that stay between us and browsers.
     pub cookies: &'a [Box<str>],
+    /// The headers that credentials come in, beside `Authorization`.
+    pub credentials: &'a [HeaderName],
     /// Whether the route lets a WebSocket through and this request asks for one.
     pub websocket: bool,
     /// Whether the upstream is spoken to in HTTP/2.
@@ -183,6 +185,9 @@ pub fn write(headers: &mut HeaderMap, forward: &Forward<'_>) {
     headers.remove("x-real-ip");
     // Credentials are ours to judge: a backend that saw them could judge again, or leak them.
     headers.remove(header::AUTHORIZATION);
+    for name in forward.credentials {
+        headers.remove(name);
+    }
     headers.insert(X_FORWARDED_FOR, forwarded_for(forward));
     headers.insert(
         X_FORWARDED_PROTO,

@@ -73,6 +73,8 @@ pub struct Plan {
     pub revocations: BTreeMap<Arc<str>, Revocation>,
     /// Cookies between us and browsers alone, each with those whose names go on after a dot.
     pub cookies: Vec<Box<str>>,
+    /// The headers that credentials come in, beside `Authorization`.
+    pub credentials: Vec<HeaderName>,
 }
 
 /// A socket that clients reach.

@@ -39,6 +39,7 @@ fn forwarded(headers: &mut HeaderMap, principal: Option<&Principal>, websocket: 
             tls: true,
             trace: &trace,
             cookies: &[],
+            credentials: &[HeaderName::from_static("x-api-key")],
             websocket,
             h2: false,
             now: 1_000,
@@ -93,6 +94,7 @@ fn the_statement_is_sealed_for_its_upstream_and_overwrites_a_plugins() {
     let mut sent = headers(&[
         ("x_identity", "a plugin's"),
         ("authorization", "Bearer secret"),
+        ("x-api-key", "gk_secret"),
     ]);
     forwarded(&mut sent, Some(&caller), false);
     let sealed = sent["x-identity"].to_str().expect("text");
@@ -102,7 +104,7 @@ fn the_statement_is_sealed_for_its_upstream_and_overwrites_a_plugins() {
     assert_eq!((statement.route.as_str(), statement.exp), ("me", 1_060));
     assert_eq!(sent["x-user-roles"], "user,admin");
     assert!(!sent.contains_key("x_identity"));
-    assert!(!sent.contains_key("authorization"));
+    assert!(!sent.contains_key("authorization") && !sent.contains_key("x-api-key"));
 }
 
 #[test]

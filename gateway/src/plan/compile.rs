@@ -58,6 +58,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
     }
     source.warn_of_unused();
     let cookies = plugins::cookies(&names.links.auth);
+    let credentials = plugins::credentials(&names.links.auth);
     let plan = router.zip(management).zip(names.identity);
     let plan = plan.map(|((router, management), identity)| {
         let routes = router.rules().iter();
@@ -76,6 +77,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
             upstreams: names.upstreams,
             revocations,
             cookies,
+            credentials,
         }
     });
     cases::run(source, plan.as_ref());

@@ -47,7 +47,6 @@ pub struct Context {
     /// Whether it has become a WebSocket, which is not being answered any more.
     tunnel: bool,
     via: Option<IpAddr>,
-    authority: String,
     trace: Trace,
     closing: bool,
     attempts: u32,
@@ -73,6 +72,7 @@ pub struct Context {
 pub(super) struct OwnHead {
     pub(super) method: Method,
     pub(super) host: String,
+    pub(super) authority: String,
     pub(super) path: String,
     pub(super) query: Option<String>,
     pub(super) client: IpAddr,
@@ -85,6 +85,7 @@ impl OwnHead {
         Head {
             method: &self.method,
             host: &self.host,
+            authority: &self.authority,
             path: &self.path,
             query: self.query.as_deref(),
             headers,
@@ -111,6 +112,7 @@ impl Context {
             head: OwnHead {
                 method: Method::GET,
                 host: String::new(),
+                authority: String::new(),
                 path: String::new(),
                 query: None,
                 client: IpAddr::from([0, 0, 0, 0]),
@@ -127,7 +129,6 @@ impl Context {
             websocket: false,
             tunnel: false,
             via: None,
-            authority: String::new(),
             trace: Trace::default(),
             closing: false,
             attempts: 0,
@@ -169,7 +170,7 @@ impl Context {
         self.head.method = head.method.clone();
         self.head.path = head.uri.path().to_owned();
         self.head.query = head.uri.query().map(str::to_owned);
-        self.authority = framing::authority(head).unwrap_or_default().to_owned();
+        self.head.authority = framing::authority(head).unwrap_or_default().to_owned();
         self.trace = Trace::of(&head.headers, Uuid::new_v4().into_bytes());
         self.background = session.subrequest_ctx.is_some();
         self.head.visit = Some(visit);
@@ -180,7 +181,7 @@ impl Context {
             let unknown = || Method::from_bytes(b"-").unwrap_or_default();
             self.head.method = refused.method.parse().unwrap_or_else(|_| unknown());
             self.head.path.clone_from(&refused.path);
-            self.authority.clear();
+            self.head.authority.clear();
         }
     }
 

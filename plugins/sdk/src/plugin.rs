@@ -1,7 +1,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -130,6 +130,12 @@ pub trait Plugin: Sized + Send + Sync + 'static {
         None
     }
 
+    /// The headers that its credentials come in, beside `Authorization`. On no route does an upstream
+    /// see them.
+    fn credentials(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
     /// Edits the headers that the upstream gets. Runs once per attempt: must be repeatable.
     /// Identity headers can't be set here: the gateway writes them last.
     fn upstream_request(&self, _seen: &Seen<'_>, _headers: &mut HeaderMap) {}
@@ -161,6 +167,8 @@ pub trait AnyPlugin: Send + Sync + 'static {
     fn answer<'a>(&'a self, request: &'a mut Request<'_>) -> Answering<'a>;
     /// [`Plugin::cookie`].
     fn cookie(&self) -> Option<&str>;
+    /// [`Plugin::credentials`].
+    fn credentials(&self) -> Vec<HeaderName>;
     /// [`Plugin::upstream_request`].
     fn upstream_request(&self, seen: &Seen<'_>, headers: &mut HeaderMap);
     /// [`Plugin::response`].
@@ -196,6 +204,9 @@ impl<P: Plugin> AnyPlugin for P {
     }
     fn cookie(&self) -> Option<&str> {
         Plugin::cookie(self)
+    }
+    fn credentials(&self) -> Vec<HeaderName> {
+        Plugin::credentials(self)
     }
     fn upstream_request(&self, seen: &Seen<'_>, headers: &mut HeaderMap) {
         Plugin::upstream_request(self, seen, headers);

@@ -16,6 +16,8 @@ pub struct Head<'a> {
     pub method: &'a Method,
     /// The host asked for, in lower case, without the port.
     pub host: &'a str,
+    /// `Host` or `:authority`, as it came.
+    pub authority: &'a str,
     /// The canonical path.
     pub path: &'a str,
     /// The query as it came, without the `?`.

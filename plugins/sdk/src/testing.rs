@@ -135,6 +135,7 @@ impl TestRequest {
         let head = Head {
             method: &self.method,
             host: "edge.test",
+            authority: "edge.test",
             path: &self.path,
             query: self.query.as_deref(),
             headers: &self.headers,
@@ -168,6 +169,7 @@ impl TestRequest {
         let head = Head {
             method: &self.method,
             host: "edge.test",
+            authority: "edge.test",
             path: &self.path,
             query: self.query.as_deref(),
             headers: &self.headers,
@@ -196,6 +198,7 @@ impl TestRequest {
             head: Head {
                 method: &self.method,
                 host: "edge.test",
+                authority: "edge.test",
                 path: &self.path,
                 query: self.query.as_deref(),
                 headers: &self.headers,
