@@ -3,7 +3,7 @@
 
 mod store;
 
-pub(crate) use store::{note_stranger, record};
+pub(crate) use store::{note_stranger, record, record_key};
 
 /// What can happen. The names are kept for ever: people search for them.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +20,20 @@ pub(crate) enum Act {
     SignedOutEverywhere,
     /// A spent refresh token came back: two parties hold the family, so it was ended.
     TokenReused,
+    /// Somebody made an API key.
+    ApiKeyCreated,
+    /// Somebody changed what an API key may do, or what it is called.
+    ApiKeyChanged,
+    /// Somebody gave an API key a new secret.
+    ApiKeyRotated,
+    /// Somebody took an API key back.
+    ApiKeyRevoked,
     /// `backend demo` made or changed an account.
     DemoArranged,
 }
 
 impl Act {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Verified => "user.verified",
             Self::SignedIn => "session.begun",
@@ -33,6 +41,10 @@ impl Act {
             Self::SignedOut => "session.ended",
             Self::SignedOutEverywhere => "session.all_ended",
             Self::TokenReused => "session.token_reused",
+            Self::ApiKeyCreated => "api_key.created",
+            Self::ApiKeyChanged => "api_key.changed",
+            Self::ApiKeyRotated => "api_key.rotated",
+            Self::ApiKeyRevoked => "api_key.revoked",
             Self::DemoArranged => "user.demo_arranged",
         }
     }

@@ -1,11 +1,13 @@
 //! Registration, sign-in, tokens.
 //!
 //! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`] →
-//! [`session`] → [`me`]; and [`revocation`] when what they hold is taken back. Beneath them: [`email`], [`password`], [`code`] and [`key`] are what comes
+//! [`session`] → [`me`] → [`api_key`]; and [`revocation`] when what they hold is taken back. Beneath
+//! them: [`email`], [`password`], [`code`] and [`key`] are what comes
 //! in and what it is worth; [`token`] and [`jwks`] what others believe; [`account`] who there is;
 //! [`audit`] what happened. [`demo`] and [`sweep`] keep house.
 
 mod account;
+mod api_key;
 mod audit;
 mod code;
 mod demo;
@@ -56,7 +58,8 @@ pub struct Config {
     /// key behind the old one first, and in front of it after the gateway's caches have turned.
     pub token_key: Secret,
     /// Makes the successors of refresh tokens and seals codes. A new one voids the codes that are
-    /// on their way, and signs nobody out but those whose refresh was lost in that moment.
+    /// on their way, and signs nobody out but those whose refresh was lost in that moment; API keys
+    /// stay good, but an answer that was lost is not given again.
     pub refresh_key: host::Key,
     /// Passwords hashed at a time, each in 19 MiB; as many as there are processors unless said.
     #[serde(default)]
@@ -80,6 +83,7 @@ struct App {
     tokens: token::TokenSigner,
     refresh_key: key::Key,
     jwks: jwks::JwksDocument,
+    api_keys: key::Key,
 }
 
 impl host::App for Users {
@@ -138,6 +142,7 @@ impl App {
             codes: code::CodeSeal::new(key.derive("verification code")),
             tokens: token::TokenSigner::new(signing_key, config.issuer, config.audience),
             refresh_key: key.derive("refresh token"),
+            api_keys: key.derive("API key"),
             jwks,
         })
     }
@@ -154,12 +159,19 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(session::logout))
         .routes(routes!(session::logout_all))
         .routes(routes!(me::me))
+        .routes(routes!(api_key::list, api_key::create))
+        .routes(routes!(api_key::change, api_key::revoke))
+        .routes(routes!(api_key::rotate))
         .layer(middleware::map_response(never_stored));
     OpenApiRouter::new()
         .routes(routes!(jwks::jwks))
         .merge(personal)
         // Gateways alone ask for it, so it is in no document that clients read.
         .route("/internal/v1/revocations", routing::get(revocation::feed))
+        .route(
+            "/internal/v1/api-keys/resolve",
+            routing::post(api_key::resolve::resolve),
+        )
 }
 
 /// Answers with tokens, flows and personal data in them are nobody's to keep, refusals included.

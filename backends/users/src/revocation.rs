@@ -45,6 +45,8 @@ pub(crate) enum Revoked {
     /// Everything that was issued to an account until now. For whoever lost rights: what they
     /// prove from now on says what they still may.
     Subject(Uuid),
+    /// An API key, by the id of its secret: the one that stands in its text.
+    ApiKey(Uuid),
 }
 
 /// Revokes, in the transaction of the act that is the reason. It should be the transaction's last
@@ -66,12 +68,13 @@ impl Revoked {
         match self {
             Self::Session(_) => "session",
             Self::Subject(_) => "subject",
+            Self::ApiKey(_) => "api_key",
         }
     }
 
     fn id(self) -> Uuid {
         match self {
-            Self::Session(id) | Self::Subject(id) => id,
+            Self::Session(id) | Self::Subject(id) | Self::ApiKey(id) => id,
         }
     }
 
@@ -85,7 +88,7 @@ impl Revoked {
     fn until(self, now: OffsetDateTime) -> OffsetDateTime {
         match self {
             Self::Session(_) => now + token::LIFETIME + LENIENCE,
-            Self::Subject(_) => now + REMEMBERED,
+            Self::Subject(_) | Self::ApiKey(_) => now + REMEMBERED,
         }
     }
 }

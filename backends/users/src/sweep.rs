@@ -7,7 +7,7 @@ mod store;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::{register::RENEWABLE, revocation};
+use crate::{api_key, register::RENEWABLE, revocation};
 
 /// How long sign-ins to no account are kept: long enough to look into a wave of them.
 const STRANGERS_KEPT: Duration = Duration::weeks(1);
@@ -23,6 +23,9 @@ pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx
     while store::refresh_tokens(pool, now, BATCH).await? == BATCH as u64 {}
     while store::sessions(pool, now, BATCH).await? == BATCH as u64 {}
     while revocation::sweep(pool, now, BATCH).await? == BATCH as u64 {}
+    while store::api_keys(pool, now, BATCH).await? == BATCH as u64 {}
+    while store::api_key_secrets(pool, now, BATCH).await? == BATCH as u64 {}
+    while store::api_key_wishes(pool, now - api_key::wish::KEPT, BATCH).await? == BATCH as u64 {}
     Ok(())
 }
 
@@ -55,6 +58,20 @@ mod tests {
                 ('all mails back', $1), ('mails spent', $1 + interval '1 s')",
             "insert into users.stranger (at, request_id) values
                 ($1 - interval '7 d', 'old'), ($1 - interval '7 d' + interval '1 s', 'a stranger')",
+            "insert into users.api_key
+                (id, account_id, name, scopes, networks, created_at, expires_at)
+            select gen_random_uuid(), '00000000-0000-0000-0000-000000000001', name, '{}', '{}', $1, ends
+            from (values ('old key', $1), ('key', $1 + interval '1 s'), ('lasting key', null))
+                as key (name, ends)",
+            "insert into users.api_key_secret (id, hash, api_key_id, issued_at, ends_at)
+            select gen_random_uuid(), sha256(name::bytea), id, $1, ends
+            from users.api_key, (values (null), ($1), ($1 + interval '1 s')) as secret (ends)
+            where name = 'lasting key'",
+            "insert into users.api_key_wish
+                (account_id, key_hash, fingerprint, salt, secret_hash, answer, created_at)
+            select '00000000-0000-0000-0000-000000000001', sha256(name::bytea), sha256(''),
+                sha256(''), sha256(''), to_jsonb(name), $1 - interval '24 h' + more
+            from (values ('old wish', interval '0'), ('wish', '1 s')) as wish (name, more)",
         ] {
             sqlx::query(statement)
                 .bind(now)
@@ -70,12 +87,18 @@ mod tests {
             union all select request_id from users.stranger
             union all select right(id::text, 2) from users.session
             union all select hash::text from users.refresh_token
+            union all select name from users.api_key
+            union all select 'secret' from users.api_key_secret
+            union all select answer #>> '{}' from users.api_key_wish
         ) as left_over";
         let left: String = sqlx::query_scalar(left)
             .fetch_one(pool)
             .await
             .expect("rows");
-        assert_eq!(left, "\\x03, a stranger, a2, mails spent, renewable");
+        assert_eq!(
+            left,
+            "\\x03, a stranger, a2, key, lasting key, mails spent, renewable, secret, secret, wish"
+        );
 
         sweep(pool, now + Duration::SECOND).await.expect("swept");
         let accounts = "select count(*) from users.account";

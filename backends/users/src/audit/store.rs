@@ -31,6 +31,32 @@ pub(crate) async fn record(
     Ok(())
 }
 
+/// Writes down an act of the present request that concerns an API key of the account.
+pub(crate) async fn record_key(
+    tx: &mut PgConnection,
+    now: OffsetDateTime,
+    act: Act,
+    account_id: Uuid,
+    session_id: Option<Uuid>,
+    api_key_id: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        insert into users.audit (at, act, account_id, session_id, request_id, api_key_id)
+        values ($1, $2, $3, $4, $5, $6)
+        "#,
+        now,
+        act.name(),
+        account_id,
+        session_id,
+        web::request_id(),
+        api_key_id,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Writes down that a sign-in to no account was refused, not in the record but at the same cost.
 pub(crate) async fn note_stranger(
     tx: &mut PgConnection,

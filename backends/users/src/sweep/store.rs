@@ -117,3 +117,73 @@ pub(super) async fn sessions(
     .await?;
     Ok(swept.rows_affected())
 }
+
+/// Deletes API keys that have expired, with their secrets.
+pub(super) async fn api_keys(
+    pool: &PgPool,
+    now: OffsetDateTime,
+    batch: i64,
+) -> Result<u64, sqlx::Error> {
+    let swept = sqlx::query!(
+        r#"
+        delete from users.api_key where id in (
+            select id from users.api_key
+            where expires_at <= $1
+            order by expires_at limit $2
+            for update skip locked
+        )
+        "#,
+        now,
+        batch,
+    )
+    .execute(pool)
+    .await?;
+    Ok(swept.rows_affected())
+}
+
+/// Deletes the old secrets of rotated API keys.
+pub(super) async fn api_key_secrets(
+    pool: &PgPool,
+    now: OffsetDateTime,
+    batch: i64,
+) -> Result<u64, sqlx::Error> {
+    let swept = sqlx::query!(
+        r#"
+        delete from users.api_key_secret where id in (
+            select id from users.api_key_secret
+            where ends_at <= $1
+            order by ends_at limit $2
+            for update skip locked
+        )
+        "#,
+        now,
+        batch,
+    )
+    .execute(pool)
+    .await?;
+    Ok(swept.rows_affected())
+}
+
+/// Deletes the answers under which API keys were made at `before` or earlier, and with them the last
+/// thing that their secrets could be told from again.
+pub(super) async fn api_key_wishes(
+    pool: &PgPool,
+    before: OffsetDateTime,
+    batch: i64,
+) -> Result<u64, sqlx::Error> {
+    let swept = sqlx::query!(
+        r#"
+        delete from users.api_key_wish where (account_id, key_hash) in (
+            select account_id, key_hash from users.api_key_wish
+            where created_at <= $1
+            order by created_at limit $2
+            for update skip locked
+        )
+        "#,
+        before,
+        batch,
+    )
+    .execute(pool)
+    .await?;
+    Ok(swept.rows_affected())
+}

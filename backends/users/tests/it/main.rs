@@ -1,5 +1,6 @@
 //! The app `users` from outside: HTTP against a real database.
 
+mod api_key;
 mod audit;
 mod demo;
 mod jwks;

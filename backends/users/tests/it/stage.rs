@@ -151,6 +151,31 @@ impl Stage {
         .await
     }
 
+    /// A request with JSON, and an `Idempotency-Key` where there is one.
+    pub(crate) async fn call_as(
+        &self,
+        who: &Principal,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Value,
+    ) -> Answer {
+        let call = self.0.call(method, path);
+        let mut call = call.header(identity::HEADER, &self.0.seal(Some(who.clone())));
+        if let Some(key) = key {
+            call = call.header("idempotency-key", key);
+        }
+        if !body.is_null() {
+            call = call.json(&body);
+        }
+        send(call).await
+    }
+
+    /// A question of the gateway's own.
+    pub(crate) async fn ask_by_gateway(&self, path: &str, body: Value) -> Answer {
+        send(self.0.call_by_gateway("key", "POST", path).json(&body)).await
+    }
+
     /// Somebody with an access token that names no session.
     pub(crate) fn user(&self, id: Uuid) -> Principal {
         Running::<Users>::user(id, &["user"])
