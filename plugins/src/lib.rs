@@ -13,7 +13,11 @@ macro_rules! builtin {
     };
 }
 
-builtin! { request_id, cors, jwt, introspection, oidc, acl, rate_limit, quota, concurrency, penalty, validate, headers }
+builtin! {
+    request_id, cors,
+    jwt, introspection, oidc, api_key, signature, client_certificate,
+    acl, rate_limit, quota, concurrency, penalty, validate, headers
+}
 
 // What the kinds of limits share: whose calls they count, how, and together with whom.
 mod cluster;

@@ -4,6 +4,7 @@ mod conformance;
 mod form;
 mod include;
 mod names;
+mod proofs;
 mod revocation;
 mod routes;
 mod sockets;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::HeaderName;
 use plugin_sdk::{Kind, Link, Mode, Stage};
 use serde_json::Value as Json;
 
@@ -64,6 +65,12 @@ pub(super) fn compile(source: &mut Source<'_>) -> Links {
 pub(super) fn cookies(auth: &BTreeMap<String, Link>) -> Vec<Box<str>> {
     let cookies = auth.values().filter_map(|link| link.plugin.cookie());
     cookies.map(Box::from).collect()
+}
+
+/// The headers that credentials of the ways come in: backends are told who calls, and need no proof.
+pub(super) fn credentials(auth: &BTreeMap<String, Link>) -> Vec<HeaderName> {
+    let all = auth.values().flat_map(|link| link.plugin.credentials());
+    all.collect()
 }
 
 /// `login: { rate: 5/1m, … }`: the kind is told by what is bounded.
@@ -142,8 +149,31 @@ fn way_to_prove(
         path: part.at(&[key]),
         ..part.clone()
     };
+    if let Some(upstream) = inner.json()["upstream"].as_str() {
+        source.resolve("upstreams", upstream, &inner, &["upstream"]);
+    }
     let link = build(source, kind, name, &inner, inner.json())?;
+    warn_of_no_certificates(source, kind, &inner);
     Some((Link { mode, ..link }, revocation))
+}
+
+/// Certificates are asked for in the handshake: where no listener does, there never is one.
+fn warn_of_no_certificates(source: &mut Source<'_>, kind: &Kind, part: &Part<'_>) {
+    let listeners = source.document.root().get("listeners");
+    let asks = |listener: &serde_json::Value| listener["tls"]["clients"].is_object();
+    let some = listeners.is_some_and(|node| {
+        let listeners = node.to_json();
+        listeners
+            .as_object()
+            .is_some_and(|all| all.values().any(asks))
+    });
+    if kind.name == "client_certificate" && !some {
+        let message = "knows callers by their certificates, and no listener asks for one";
+        let finding = part.warning("certificates", &[], message);
+        source
+            .findings
+            .push(finding.hint("add `tls: { clients: { ca: … } }` to a listener"));
+    }
 }
 
 /// `cors: { builtin: cors, … }`.
