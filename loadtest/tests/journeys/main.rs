@@ -9,6 +9,7 @@ mod guard;
 mod logout;
 mod observed;
 mod outage;
+mod program;
 mod raw;
 mod reload;
 mod stage;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, Client, text},
+    program::works_with_a_key,
     stage::{Stage, code, eventually},
 };
 
@@ -23,6 +24,7 @@ async fn a_newcomer_registers_logs_in_and_is_paid() {
     let payer = stage.demo(&stage.client(4), "user", 0).await;
     tokio::join!(
         money(&payer, &carol),
+        works_with_a_key(&client, &carol),
         a_stolen_token_ends_its_session(&client, &spent)
     );
     logs_keep_secrets(&stage, &spent);
@@ -258,6 +260,7 @@ fn logs_keep_secrets(stage: &Stage, spent: &Spent) {
             text(&spent.last),
             "Bearer ",
             "eyJ",
+            "gk_live_",
         ] {
             assert!(
                 !log.contains(secret),
