@@ -10,6 +10,7 @@ mod routes;
 mod sockets;
 mod tls;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
@@ -164,4 +165,51 @@ fn the_shipped_table_is_good() {
         let limited = links.any(|link| link.plugin.name() == "rate_limit");
         assert!(limited, "anybody may flood `{id}`");
     }
+}
+
+/// Every mistake that is looked for anywhere is made somewhere here, and its words are kept.
+#[test]
+fn each_mistake_has_its_message_kept() {
+    let source = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    let mut kept = String::new();
+    let mut rooms = vec![source.to_owned()];
+    while let Some(room) = rooms.pop() {
+        for entry in std::fs::read_dir(room).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                rooms.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("text");
+            if path.starts_with(source.join("check/tests")) || path.ends_with("check/tests.rs") {
+                kept += &text;
+            } else if path.starts_with(source.join("plan"))
+                || path.starts_with(source.join("table"))
+            {
+                known.extend(codes(&text));
+            }
+        }
+    }
+    // On a machine without any authorities; tests run where there are some.
+    known.remove("ca.none");
+    let missing: Vec<&String> = known
+        .iter()
+        .filter(|code| !kept.contains(&format!("{code}]:")))
+        .collect();
+    assert!(known.len() > 60, "the codes were not found: {known:?}");
+    assert!(missing.is_empty(), "no test makes the mistakes {missing:?}");
+}
+
+/// The codes of the findings that a piece of source makes, as it writes them.
+fn codes(source: &str) -> Vec<String> {
+    let made = ["error(", "warning("]
+        .into_iter()
+        .flat_map(|call| source.split(call).skip(1));
+    let literals = made.filter_map(|rest| {
+        let (code, _) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
+        let plain = |byte: u8| byte.is_ascii_lowercase() || b"._".contains(&byte);
+        code.bytes().all(plain).then(|| code.to_owned())
+    });
+    literals.filter(|code| !code.is_empty()).collect()
 }

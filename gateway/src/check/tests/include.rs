@@ -160,3 +160,19 @@ fn a_link_leads_nowhere_else() {
     "#]]
     .assert_eq(&said(&folder, &path));
 }
+
+#[test]
+fn more_files_than_anybody_reads() {
+    let folder = Folder::new();
+    let table = GOOD.replace("version: 1\n", "version: 1\ninclude: [routes.d/*.yaml]\n");
+    let path = folder.write("routes.yaml", &table);
+    for number in 0..257 {
+        folder.write(&format!("routes.d/{number}.yaml"), "tests: []\n");
+    }
+    expect![[r#"
+        error[include.many]: `include` comes to 257 files
+          --> routes.yaml:2:11      hint: at most 256
+        routes.yaml: refused (1 error, 0 warnings)
+    "#]]
+    .assert_eq(&said(&folder, &path));
+}

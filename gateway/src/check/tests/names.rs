@@ -140,3 +140,55 @@ fn plugins_by_name() {
         "#]],
     );
 }
+
+#[test]
+fn what_answers_by_itself() {
+    spoilt(
+        "    to: users\n    auth: user\n",
+        "    answered_by: request_id\n    auth: user\n",
+        expect![[r#"
+            error[route.answered_by]: route "me.read" is answered by `request_id`, which answers nothing itself
+              --> routes.yaml:40:18
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    let oidc = "auth:\n  staff:\n    oidc:\n      issuer: https://sso.example.com\n      \
+         client_id: edge\n      client_secret: $file:identity.key\n      \
+         redirect_uri: https://edge.test/auth/callback\n      \
+         cookie: { key: $file:identity.key }\n      algs: [EdDSA]\n";
+    let table = GOOD
+        .replacen("auth:\n", oidc, 1)
+        .replace("    auth: user\n", "    auth: [user, staff]\n");
+    expect![[r#"
+        error[auth.unanswered]: auth "staff" is to answer GET /auth/callback, and no route has it do that
+          --> routes.yaml:10:5      hint: add a route: `match: { method: GET, path: /auth/callback }`, `answered_by: staff`
+        warning[route.auth.subjects]: route "me.read" takes `user` or `staff`, and `7` of the one would be `7` of the other
+          --> routes.yaml:49:11      hint: give `staff` its `claims: { sub_prefix: "staff:" }`
+        routes.yaml: refused (1 error, 1 warning)
+    "#]].assert_eq(&check(&table));
+    let route = "tests:\n";
+    let wrong = "  - id: back\n    match: { method: POST, path: /auth/callback }\n    \
+         answered_by: staff\n    auth: none\n    why_public: a test\ntests:\n";
+    expect![[r#"
+        error[auth.unanswered]: auth "staff" is to answer GET /auth/callback, and no route has it do that
+          --> routes.yaml:10:5      hint: add a route: `match: { method: GET, path: /auth/callback }`, `answered_by: staff`
+        warning[route.auth.subjects]: route "me.read" takes `user` or `staff`, and `7` of the one would be `7` of the other
+          --> routes.yaml:49:11      hint: give `staff` its `claims: { sub_prefix: "staff:" }`
+        error[route.answered_by]: route "back" has `staff` answer POST /auth/callback, which it does not
+          --> routes.yaml:53:12      hint: it answers GET /auth/callback
+        routes.yaml: refused (2 errors, 1 warning)
+    "#]].assert_eq(&check(&table.replace(route, wrong)));
+}
+
+#[test]
+fn a_header_that_is_none() {
+    spoilt(
+        "{ ttl: 30s }",
+        "{ ttl: 30s, vary: [\"accept language\"] }",
+        expect![[r#"
+            error[cache.vary]: cache "catalog" varies by `accept language`, which is no header's name
+              --> routes.yaml:20:31
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+}

@@ -261,3 +261,18 @@ fn tests_of_the_table() {
         "#]],
     );
 }
+
+#[test]
+fn more_conditions_than_anybody_reads() {
+    let many: Vec<String> = (0..17).map(|number| format!("p{number}: x")).collect();
+    let many = format!("path: /v1/rates, query: {{ {} }} }}", many.join(", "));
+    spoilt(
+        "path: /v1/rates }",
+        &many,
+        expect![[r#"
+        error[route.conditions]: route "rates.list" asks for too much at once
+          --> routes.yaml:33:12      hint: at most 16 headers and parameters
+        routes.yaml: refused (1 error, 0 warnings)
+    "#]],
+    );
+}
