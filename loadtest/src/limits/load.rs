@@ -55,7 +55,9 @@ impl Load {
         let urls = self
             .ports
             .map(|port| format!("http://127.0.0.1:{port}{}", self.path));
-        let (tell, mut told) = mpsc::unbounded_channel();
+        // Room for all of them: they are counted when the last has been sent.
+        let all = self.per_second * self.lasts.as_secs_f64();
+        let (tell, mut told) = mpsc::channel(all.ceil() as usize + 1);
         let begin = Instant::now();
         let mut under_way = JoinSet::new();
         let mut offered = 0_u32;
@@ -71,7 +73,7 @@ impl Load {
                 let sent = Instant::now();
                 let became = read(request).await;
                 // Whoever counts is gone only when the run is over.
-                let _ = tell.send((became, sent.elapsed()));
+                let _ = tell.send((became, sent.elapsed())).await;
             });
             offered += 1;
         }

@@ -123,10 +123,7 @@ fn start(
     ];
     let program = Program {
         line: line.to_vec(),
-        env: vec![(
-            "BENCH_REDIS".into(),
-            format!("redis://127.0.0.1:{redis}").into(),
-        )],
+        env: vec![("BENCH_REDIS", format!("redis://127.0.0.1:{redis}"))],
         directory: Some(room),
         log: File::create(room.join(format!("gateway-{index}.log")))?,
         user: None,
