@@ -120,8 +120,10 @@ impl plugin_sdk::Plugin for Plugin {
         };
         let all = Demand::compile(all, "")?;
         if any.as_ref().is_some_and(Vec::is_empty) {
-            return Err(BuildError::new("any", "the list is empty: nobody would get in")
-                .hint("name some demands, or leave the key out"));
+            return Err(
+                BuildError::new("any", "the list is empty: nobody would get in")
+                    .hint("name some demands, or leave the key out"),
+            );
         }
         let any = any.unwrap_or_default().into_iter().enumerate();
         let any = any.map(|(index, choice)| {
@@ -147,7 +149,8 @@ impl plugin_sdk::Plugin for Plugin {
             .as_ref()
             .map_or(Verdict::Fits, |all| all.judge(&seen, now));
         let any = self.any.iter().map(|choice| choice.judge(&seen, now));
-        all.and(any.reduce(Verdict::or).unwrap_or(Verdict::Fits)).flow()
+        all.and(any.reduce(Verdict::or).unwrap_or(Verdict::Fits))
+            .flow()
     }
 }
 

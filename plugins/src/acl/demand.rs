@@ -44,7 +44,12 @@ impl Demand {
             second_factor_within,
             ips,
         } = choice;
-        for (key, list) in [("roles", &roles), ("scopes", &scopes), ("acr", &acr), ("ips", &ips)] {
+        for (key, list) in [
+            ("roles", &roles),
+            ("scopes", &scopes),
+            ("acr", &acr),
+            ("ips", &ips),
+        ] {
             if list.as_ref().is_some_and(Vec::is_empty) {
                 return Err(empty(&format!("{at}{key}"), key));
             }
@@ -75,7 +80,10 @@ impl Demand {
             within_s: within.map(|within| i64::try_from(within).unwrap_or(i64::MAX)),
             roles,
             scopes,
-            claims: claims.into_iter().map(|(name, texts)| (name, texts.0)).collect(),
+            claims: claims
+                .into_iter()
+                .map(|(name, texts)| (name, texts.0))
+                .collect(),
             owner,
             acr,
             ips: networks,
@@ -84,7 +92,9 @@ impl Demand {
 
     pub(super) fn judge(&self, seen: &Seen<'_>, now: i64) -> Verdict<'_> {
         let inside = |networks: &Vec<Network>| {
-            networks.iter().any(|network| network.contains(seen.head.client))
+            networks
+                .iter()
+                .any(|network| network.contains(seen.head.client))
         };
         if !self.ips.as_ref().is_none_or(inside) {
             return Verdict::Forbidden;
@@ -97,8 +107,14 @@ impl Demand {
         };
         let may = holds_one(self.roles.as_deref(), &who.roles)
             && holds_one(self.scopes.as_deref(), &who.scopes)
-            && self.claims.iter().all(|(name, texts)| says(seen, name, texts))
-            && self.owner.as_ref().is_none_or(|param| owns(seen, who, param));
+            && self
+                .claims
+                .iter()
+                .all(|(name, texts)| says(seen, name, texts))
+            && self
+                .owner
+                .as_ref()
+                .is_none_or(|param| owns(seen, who, param));
         match may {
             false => Verdict::Forbidden,
             true if self.proven(who, now) => Verdict::Fits,
@@ -187,7 +203,8 @@ fn says(seen: &Seen<'_>, name: &str, texts: &[String]) -> bool {
     let claim = proof.claims.get(name).or_else(|| {
         let (first, rest) = name.split_once('.')?;
         let first = proof.claims.get(first)?;
-        rest.split('.').try_fold(first, |value, step| value.get(step))
+        rest.split('.')
+            .try_fold(first, |value, step| value.get(step))
     });
     let is = |value: &Value| match value {
         Value::String(said) => texts.contains(said),
@@ -204,8 +221,11 @@ fn says(seen: &Seen<'_>, name: &str, texts: &[String]) -> bool {
 fn networks(ips: &[String], at: &str) -> Result<Vec<Network>, BuildError> {
     let one = |(index, text): (usize, &String)| {
         Network::parse(text).map_err(|why| {
-            BuildError::new(&format!("{at}ips.{index}"), format!("`{text}` is no address block"))
-                .hint(why)
+            BuildError::new(
+                &format!("{at}ips.{index}"),
+                format!("`{text}` is no address block"),
+            )
+            .hint(why)
         })
     };
     ips.iter().enumerate().map(one).collect()
@@ -223,10 +243,16 @@ fn challenge(
     if let Some(within) = within {
         text += &format!(", max_age=\"{within}\"");
     }
-    let plain = |name: &String| name.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b));
+    let plain = |name: &String| {
+        name.bytes()
+            .all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b))
+    };
     let fault = || {
-        BuildError::new(&format!("{at}acr"), "has a name that a challenge can't carry")
-            .hint("visible ASCII without spaces and quotes")
+        BuildError::new(
+            &format!("{at}acr"),
+            "has a name that a challenge can't carry",
+        )
+        .hint("visible ASCII without spaces and quotes")
     };
     match acr.is_none_or(|acr| acr.iter().all(plain)) {
         true => HeaderValue::from_str(&text).map_err(|_| fault()),

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use plugin_sdk::{Principal, Proof};
 use plugin_sdk::testing::{self, TestEnv, TestRequest, at_once};
+use plugin_sdk::{Principal, Proof};
 use serde_json::{Value, json};
 
 use super::*;
@@ -193,8 +193,14 @@ fn claims_are_compared_whole_in_lists_and_in_depth() {
             claims: said.as_object().cloned().expect("an object"),
             ..testing::proof()
         };
-        let request = TestRequest::new("GET", "/").who(Principal::default()).proof(proof);
-        assert_eq!(run(&json!({ "claims": claims }), request).0, status, "{claims}");
+        let request = TestRequest::new("GET", "/")
+            .who(Principal::default())
+            .proof(proof);
+        assert_eq!(
+            run(&json!({ "claims": claims }), request).0,
+            status,
+            "{claims}"
+        );
     }
 }
 
@@ -256,7 +262,10 @@ fn one_of_several_demands_is_enough_and_the_nearest_miss_is_told() {
 fn what_can_not_be_meant_is_refused() {
     for (config, at) in [
         (json!({ "claims": { "tenant": [] } }), "claims.tenant"),
-        (json!({ "second_factor_within": "0s" }), "second_factor_within"),
+        (
+            json!({ "second_factor_within": "0s" }),
+            "second_factor_within",
+        ),
         (json!({ "ips": ["10.0.0.1/8"] }), "ips.0"),
         (json!({ "ips": [] }), "ips"),
         (json!({ "acr": ["a b"] }), "acr"),
