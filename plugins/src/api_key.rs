@@ -27,9 +27,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use identity::ApiKey;
-use plugin_sdk::{
-    BuildError, Clock, Env, Flow, Head, Later, Period, Reply, Request, Stage,
-};
+use plugin_sdk::{BuildError, Clock, Env, Flow, Head, Later, Period, Reply, Request, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -322,8 +320,10 @@ fn place(config: &Config) -> Result<Place, BuildError> {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| BuildError::new("header", "is no name of a header"))?;
             if name == AUTHORIZATION {
-                return Err(BuildError::new("header", "holds a scheme and its credentials")
-                    .hint("write `scheme: ApiKey` in place of it"));
+                return Err(
+                    BuildError::new("header", "holds a scheme and its credentials")
+                        .hint("write `scheme: ApiKey` in place of it"),
+                );
             }
             Ok(Place::Header(name))
         }

@@ -27,9 +27,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use plugin_sdk::{
-    BuildError, Clock, Env, Flow, Form, Principal, Proof, Reply, Request, Stage,
-};
+use plugin_sdk::{BuildError, Clock, Env, Flow, Form, Principal, Proof, Reply, Request, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -98,7 +96,10 @@ impl plugin_sdk::Plugin for Plugin {
 
     fn build(config: Config, env: &Env) -> Result<Self, BuildError> {
         if config.subjects.is_empty() {
-            return Err(BuildError::new("subjects", "is empty: nobody would be known"));
+            return Err(BuildError::new(
+                "subjects",
+                "is empty: nobody would be known",
+            ));
         }
         let mut subjects = HashMap::new();
         for (name, caller) in config.subjects {
@@ -111,7 +112,9 @@ impl plugin_sdk::Plugin for Plugin {
                 fault(format!("`{name}` is no name of a certificate")).hint(hint)
             })?;
             if caller.sub.is_empty() || caller.sub.chars().any(char::is_control) {
-                return Err(fault("has no `sub`, or one with control characters".to_owned()));
+                return Err(fault(
+                    "has no `sub`, or one with control characters".to_owned(),
+                ));
             }
             let who = Principal {
                 sub: caller.sub,
@@ -150,7 +153,9 @@ impl plugin_sdk::Plugin for Plugin {
                 request.facts.know(who.clone(), proof.clone());
                 Flow::Continue
             }
-            Known::Ambiguous => refuse(request, "the client certificate names more than one caller"),
+            Known::Ambiguous => {
+                refuse(request, "the client certificate names more than one caller")
+            }
             Known::Nobody => {
                 request.facts.unclaimed = true;
                 Flow::Continue
@@ -175,7 +180,11 @@ impl Plugin {
         let Some(certificate) = Certificate::read(der, fingerprint) else {
             return Known::Nobody;
         };
-        if self.issuer.as_ref().is_some_and(|issuer| *issuer != certificate.issuer) {
+        if self
+            .issuer
+            .as_ref()
+            .is_some_and(|issuer| *issuer != certificate.issuer)
+        {
             return Known::Nobody;
         }
         let mut callers = certificate
@@ -188,7 +197,10 @@ impl Plugin {
         if callers.any(|other| other != who) {
             return Known::Ambiguous;
         }
-        let key: String = fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key: String = fingerprint
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Known::Caller {
             who: who.clone(),
             proof: Arc::new(Proof {

@@ -188,7 +188,10 @@ impl Plugin {
 fn statuses(written: Option<Vec<u16>>) -> Result<Vec<StatusCode>, BuildError> {
     let written = written.unwrap_or_else(|| vec![401, 403]);
     if written.is_empty() {
-        return Err(BuildError::new("statuses", "names none: nothing would be a failure"));
+        return Err(BuildError::new(
+            "statuses",
+            "names none: nothing would be a failure",
+        ));
     }
     let known = written.iter().enumerate().map(|(index, status)| {
         match (status, StatusCode::from_u16(*status)) {

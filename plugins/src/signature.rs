@@ -176,7 +176,11 @@ impl plugin_sdk::Plugin for Plugin {
         check(&config)?;
         let keys = Keys::read(&config.keys, env)?;
         let seconds = |period: Period| i64::try_from(period.0.as_secs()).unwrap_or(0);
-        let names: Vec<String> = config.cover.iter().map(|name| format!("{name:?}")).collect();
+        let names: Vec<String> = config
+            .cover
+            .iter()
+            .map(|name| format!("{name:?}"))
+            .collect();
         let wanted = format!("sig=({});created;keyid", names.join(" "));
         // Longer than any signature is good for, whatever the clocks say.
         let window = config.max_age.0 + 2 * config.skew.0 + Duration::from_secs(2);
@@ -270,7 +274,10 @@ impl Plugin {
             return Err(Fault::Broken);
         }
         let digest = covers(digest::NAME)
-            .then(|| head.single(&HeaderName::from_static(digest::NAME)).ok_or(Fault::Digest))
+            .then(|| {
+                head.single(&HeaderName::from_static(digest::NAME))
+                    .ok_or(Fault::Digest)
+            })
             .transpose()?;
         Ok(Held {
             known,
@@ -364,11 +371,18 @@ fn check(config: &Config) -> Result<(), BuildError> {
     for (index, name) in config.cover.iter().enumerate() {
         if !base::can_cover(name) {
             let at = format!("cover.{index}");
-            return Err(BuildError::new(&at, format!("`{name}` can't be covered"))
-                .hint(format!("headers in lower case, and {}", base::DERIVED.join(", "))));
+            return Err(
+                BuildError::new(&at, format!("`{name}` can't be covered")).hint(format!(
+                    "headers in lower case, and {}",
+                    base::DERIVED.join(", ")
+                )),
+            );
         }
     }
-    if let Some(missing) = ALWAYS.iter().find(|name| !config.cover.iter().any(|it| it == *name)) {
+    if let Some(missing) = ALWAYS
+        .iter()
+        .find(|name| !config.cover.iter().any(|it| it == *name))
+    {
         return Err(BuildError::new("cover", format!("leaves `{missing}` out"))
             .hint("whoever is on the way could change it"));
     }

@@ -37,7 +37,7 @@ fn an_attack_without_a_test_is_found() {
     let mut names: Vec<String> = (1..=LAST)
         .map(|attack| format!("async fn gateway_{attack:02}_is_refused() {{}}"))
         .collect();
-    names[11] = "fn gateway_11_of_old() {} fn gateway_13_12() {}".into();
+    names[11] = "fn gateway_11_of_old() {} fn gateway_13_12_at_once() {}".into();
     assert!(attacks_without_a_test(names.iter().map(String::as_str)).is_empty());
     names[11].clear();
     finds(

@@ -90,7 +90,6 @@ struct Asked {
     answer: watch::Receiver<Option<Answer>>,
 }
 
-
 impl Lookups {
     pub(super) fn new(config: &Config, env: &Env) -> Self {
         Self {
@@ -161,7 +160,6 @@ impl Lookups {
         self.good.get(hash).filter(|kept| age(kept) < self.stale)
     }
 
-
     /// Where there is no answer, an older one holds for a while.
     fn fallback(&self, hash: &Hash) -> Answer {
         match self.older(hash) {
@@ -182,13 +180,15 @@ impl Lookups {
         if let Some(asked) = asked.get(&question.hash) {
             return Join::Joined(asked.answer.clone());
         }
-        if self.guesses.get(&client).is_some_and(|it| locked(&it).are_many(now)) {
+        if self
+            .guesses
+            .get(&client)
+            .is_some_and(|it| locked(&it).are_many(now))
+        {
             return Join::Refused(Answer::Guessing);
         }
         let of_client = asked.values().filter(|asked| asked.client == client);
-        if self.paused(now)
-            || asked.len() >= MAX_ASKED
-            || of_client.count() >= MAX_ASKED_PER_CLIENT
+        if self.paused(now) || asked.len() >= MAX_ASKED || of_client.count() >= MAX_ASKED_PER_CLIENT
         {
             return Join::Refused(Answer::None);
         }
@@ -222,10 +222,10 @@ impl Lookups {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Bytes::from(body.to_string()))
             .expect("the path and the header are well-formed");
-        let asked = self
-            .env
-            .upstreams
-            .ask(&self.upstream, self.env.entry(), request, MAX_ANSWER_BYTES);
+        let asked =
+            self.env
+                .upstreams
+                .ask(&self.upstream, self.env.entry(), request, MAX_ANSWER_BYTES);
         let now = || self.clock.monotonic();
         let why = match asked.await {
             Ok(answer) if answer.status() == StatusCode::NOT_FOUND => {

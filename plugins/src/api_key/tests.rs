@@ -40,7 +40,10 @@ impl Upstreams for Users {
         request: http::Request<Bytes>,
         _limit: usize,
     ) -> Sent<'a> {
-        assert_eq!((upstream, request.uri().path()), ("users", "/internal/v1/api-keys/resolve"));
+        assert_eq!(
+            (upstream, request.uri().path()),
+            ("users", "/internal/v1/api-keys/resolve")
+        );
         let question: Value = serde_json::from_slice(request.body()).expect("JSON");
         self.asked.lock().expect("no panic").push(question.clone());
         Box::pin(async move {
@@ -111,7 +114,11 @@ impl Stage {
             known[key] = value.clone();
         }
         let hash = URL_SAFE_NO_PAD.encode(hash);
-        self.users.keys.lock().expect("no panic").insert(hash, known);
+        self.users
+            .keys
+            .lock()
+            .expect("no panic")
+            .insert(hash, known);
         text
     }
 
@@ -128,9 +135,14 @@ impl Stage {
     }
 
     async fn ask_from(&self, key: &str, client: &str) -> (u16, Facts) {
-        let mut request = TestRequest::new("GET", "/").header("x-api-key", key).from(client);
+        let mut request = TestRequest::new("GET", "/")
+            .header("x-api-key", key)
+            .from(client);
         let reply = request.run(&self.chain).await;
-        (reply.map_or(0, |reply| reply.status.as_u16()), request.facts)
+        (
+            reply.map_or(0, |reply| reply.status.as_u16()),
+            request.facts,
+        )
     }
 
     fn asked(&self) -> usize {
@@ -166,13 +178,23 @@ async fn a_good_key_says_who_is_calling_and_is_asked_about_once() {
         };
         assert_eq!(facts.principal.as_deref(), Some(&expected));
         let proof = facts.proof.expect("a proof");
-        assert_eq!((&*proof.way, proof.form, proof.key.as_deref()), ("key", Form::Key, Some("k1")));
-        assert_eq!((proof.issued_at, proof.expires_at), (7, Some(2_000_000_000)));
+        assert_eq!(
+            (&*proof.way, proof.form, proof.key.as_deref()),
+            ("key", Form::Key, Some("k1"))
+        );
+        assert_eq!(
+            (proof.issued_at, proof.expires_at),
+            (7, Some(2_000_000_000))
+        );
     }
     assert_eq!(stage.asked(), 1);
     stage.clock.advance(Duration::from_secs(30));
     assert_eq!(stage.ask(&key).await.0, 0);
-    assert_eq!(stage.asked(), 2, "what is remembered is asked about again after a while");
+    assert_eq!(
+        stage.asked(),
+        2,
+        "what is remembered is asked about again after a while"
+    );
 }
 
 /// Security case 28: no secret leaves the gateway, not even to who issued it.
@@ -183,7 +205,10 @@ async fn gateway_28_a_question_holds_no_key() {
     stage.ask(&key).await;
     let asked = stage.users.asked.lock().expect("no panic").clone();
     let hash = ApiKey::parse(&key, "gk_").expect("a key").hash();
-    assert_eq!(asked, [json!({ "id": "k1", "hash": URL_SAFE_NO_PAD.encode(hash) })]);
+    assert_eq!(
+        asked,
+        [json!({ "id": "k1", "hash": URL_SAFE_NO_PAD.encode(hash) })]
+    );
 }
 
 #[tokio::test]
@@ -203,7 +228,11 @@ async fn gateway_28_a_key_that_is_not_good_is_a_401() {
     stage.clock.advance(Duration::from_secs(29));
     assert_eq!(stage.ask(&key).await.0, 0);
     stage.clock.advance(Duration::from_secs(31));
-    assert_eq!(stage.ask(&key).await.0, 401, "expired while it was remembered, or not");
+    assert_eq!(
+        stage.ask(&key).await.0,
+        401,
+        "expired while it was remembered, or not"
+    );
     // A remembered one expires as well, to the second.
     let short = stage.key("k11", json!({ "expires_at": 1_767_225_600 + 70 }));
     assert_eq!(stage.ask(&short).await.0, 0);
@@ -236,7 +265,11 @@ async fn gateway_27_a_key_elsewhere_is_no_key() {
     assert_eq!((reply.status.as_u16(), reply.code()), (400, "bad_request"));
     assert_eq!(stage.asked(), 0);
     let credentials = stage.chain.links()[0].plugin.credentials();
-    assert_eq!(credentials, ["x-api-key"], "what the gateway keeps from upstreams");
+    assert_eq!(
+        credentials,
+        ["x-api-key"],
+        "what the gateway keeps from upstreams"
+    );
 }
 
 #[tokio::test]
@@ -252,9 +285,17 @@ async fn a_key_may_come_under_a_scheme_instead() {
         let mut request = TestRequest::new("GET", "/").header("authorization", &value);
         assert!(request.run(&stage.chain).await.is_none(), "{value}");
         let facts = request.facts;
-        assert_eq!((facts.principal.is_some(), facts.unclaimed), (known, unclaimed), "{value}");
+        assert_eq!(
+            (facts.principal.is_some(), facts.unclaimed),
+            (known, unclaimed),
+            "{value}"
+        );
     }
-    assert_eq!(stage.ask(&key).await.1.principal, None, "and in no header of its own");
+    assert_eq!(
+        stage.ask(&key).await.1.principal,
+        None,
+        "and in no header of its own"
+    );
 }
 
 #[tokio::test]
@@ -267,7 +308,10 @@ async fn another_prefix_is_another_ways() {
 #[tokio::test]
 async fn gateway_28_a_key_is_good_from_its_networks_only() {
     let stage = Stage::new();
-    let key = stage.key("k1", json!({ "networks": ["192.0.2.0/24", "2001:db8::/32"] }));
+    let key = stage.key(
+        "k1",
+        json!({ "networks": ["192.0.2.0/24", "2001:db8::/32"] }),
+    );
     for (client, status) in [
         ("192.0.2.200", 0),
         ("2001:db8:1::1", 0),
@@ -277,9 +321,17 @@ async fn gateway_28_a_key_is_good_from_its_networks_only() {
     ] {
         assert_eq!(stage.ask_from(&key, client).await.0, status, "{client}");
     }
-    assert_eq!(stage.asked(), 1, "the address is judged with each request, from memory");
+    assert_eq!(
+        stage.asked(),
+        1,
+        "the address is judged with each request, from memory"
+    );
     let odd = stage.key("k22", json!({ "networks": ["everywhere"] }));
-    assert_eq!(stage.ask(&odd).await.0, 503, "what can't be read lets nobody in");
+    assert_eq!(
+        stage.ask(&odd).await.0,
+        503,
+        "what can't be read lets nobody in"
+    );
 }
 
 /// Security case 33, for keys.
@@ -294,14 +346,21 @@ async fn gateway_33_while_users_is_away_known_keys_live_on_and_others_are_not_re
         assert_eq!(stage.ask(&key).await.0, 0, "known, {status}");
         let mut request = TestRequest::new("GET", "/").header("x-api-key", &made_up(1));
         let reply = request.run(&stage.chain).await.expect("a refusal");
-        assert_eq!((reply.status.as_u16(), reply.code()), (503, "auth_unavailable"));
+        assert_eq!(
+            (reply.status.as_u16(), reply.code()),
+            (503, "auth_unavailable")
+        );
     }
     let asked = stage.asked();
     for _ in 0..50 {
         stage.ask(&key).await;
         stage.ask(&made_up(1)).await;
     }
-    assert_eq!(stage.asked(), asked, "nobody waits again and again for who does not answer");
+    assert_eq!(
+        stage.asked(),
+        asked,
+        "nobody waits again and again for who does not answer"
+    );
     stage.clock.advance(Duration::from_secs(100));
     assert_eq!(stage.ask(&key).await.0, 503, "five minutes are over");
     stage.fail_with(None);
@@ -343,7 +402,11 @@ async fn a_key_that_was_taken_back_is_refused_and_forgotten() {
     assert_eq!(stage.ask(&key).await.0, 401);
     let asked = stage.asked();
     assert_eq!(stage.ask(&key).await.0, 401);
-    assert_eq!(stage.asked(), asked, "that there is no such key is remembered,");
+    assert_eq!(
+        stage.asked(),
+        asked,
+        "that there is no such key is remembered,"
+    );
     stage.key("k1", json!({}));
     stage.clock.advance(Duration::from_secs(5));
     assert_eq!(stage.ask(&key).await.0, 0, "for some seconds");
@@ -396,10 +459,21 @@ async fn gateway_28_a_flood_of_made_up_keys_does_not_reach_users() {
     stage.users.turns.forget_permits(100_000);
     let before = stage.asked();
     let keys: Vec<(String, String)> = (0..200_u8)
-        .map(|n| (ApiKey::write("gk_", "flood", &[n; 32]), format!("198.51.{n}.1")))
+        .map(|n| {
+            (
+                ApiKey::write("gk_", "flood", &[n; 32]),
+                format!("198.51.{n}.1"),
+            )
+        })
         .collect();
-    let one: Vec<_> = keys.iter().map(|(key, _)| stage.ask_from(key, "203.0.113.77")).collect();
-    let many: Vec<_> = keys.iter().map(|(key, client)| stage.ask_from(key, client)).collect();
+    let one: Vec<_> = keys
+        .iter()
+        .map(|(key, _)| stage.ask_from(key, "203.0.113.77"))
+        .collect();
+    let many: Vec<_> = keys
+        .iter()
+        .map(|(key, client)| stage.ask_from(key, client))
+        .collect();
     let let_go = async {
         while stage.asked() < before + 64 {
             tokio::task::yield_now().await;
@@ -433,7 +507,10 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
         }
     })
     .await;
-    outputs.into_iter().map(|output| output.expect("it is there")).collect()
+    outputs
+        .into_iter()
+        .map(|output| output.expect("it is there"))
+        .collect()
 }
 
 #[tokio::test]

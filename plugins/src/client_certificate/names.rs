@@ -62,7 +62,10 @@ impl Certificate {
         }
         let mut names = vec![Subject::Fingerprint(fingerprint)];
         let alternatives = certificate.subject_alternative_name().ok()?;
-        for name in alternatives.iter().flat_map(|names| &names.value.general_names) {
+        for name in alternatives
+            .iter()
+            .flat_map(|names| &names.value.general_names)
+        {
             match name {
                 GeneralName::URI(uri) => names.push(Subject::Uri((*uri).to_owned())),
                 GeneralName::DNSName(name) => names.push(Subject::Dns(name.to_ascii_lowercase())),

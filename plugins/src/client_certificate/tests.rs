@@ -10,7 +10,9 @@ use super::*;
 /// The clock of a test stands at 2026-01-01.
 fn certificate(change: impl FnOnce(&mut CertificateParams)) -> Bytes {
     let mut authority = CertificateParams::default();
-    authority.distinguished_name.push(DnType::CommonName, "Acme Clients CA");
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "Acme Clients CA");
     authority.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let issuer = Issuer::new(authority, KeyPair::generate().expect("a key"));
     let mut params = CertificateParams::default();
@@ -55,7 +57,10 @@ fn a_certificate_says_who_is_calling_by_each_kind_of_name() {
         ];
         params.distinguished_name.push(DnType::CommonName, "Till 7");
     });
-    let digest: String = Sha256::digest(&der).iter().map(|b| format!("{b:02x}")).collect();
+    let digest: String = Sha256::digest(&der)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let fingerprint = format!("sha256:{digest}");
     for name in [
         "spiffe://acme/billing",
@@ -64,15 +69,21 @@ fn a_certificate_says_who_is_calling_by_each_kind_of_name() {
         "cn:Till 7",
         &fingerprint,
     ] {
-        let chain = built(json!({ name: { "sub": "b", "roles": ["service"], "scopes": ["a:read"] } }));
+        let chain =
+            built(json!({ name: { "sub": "b", "roles": ["service"], "scopes": ["a:read"] } }));
         for _ in 0..2 {
             let (reply, facts) = ask(&chain, Some(&der));
             assert!(reply.is_none(), "{name}: {reply:?}");
             let who = facts.principal.expect(name);
-            assert_eq!((who.sub.as_str(), &who.roles[..], &who.scopes[..]),
-                ("b", &["service".to_owned()][..], &["a:read".to_owned()][..]));
+            assert_eq!(
+                (who.sub.as_str(), &who.roles[..], &who.scopes[..]),
+                ("b", &["service".to_owned()][..], &["a:read".to_owned()][..])
+            );
             let proof = facts.proof.expect("a proof");
-            assert_eq!((proof.form, proof.key.as_deref()), (Form::Certificate, Some(&*digest)));
+            assert_eq!(
+                (proof.form, proof.key.as_deref()),
+                (Form::Certificate, Some(&*digest))
+            );
             assert_eq!(proof.expires_at, Some(1_769_904_000), "2026-02-01");
         }
         assert!(ask(&chain, None).1.principal.is_none());
@@ -83,7 +94,9 @@ fn a_certificate_says_who_is_calling_by_each_kind_of_name() {
 fn a_name_that_only_looks_alike_is_nobodys() {
     let der = certificate(|params| {
         params.subject_alt_names = vec![uri("spiffe://acme/billing"), dns("billing.acme.example")];
-        params.distinguished_name.push(DnType::CommonName, "dns:admin.acme.example");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "dns:admin.acme.example");
     });
     for name in [
         "spiffe://acme/billin",
@@ -113,15 +126,26 @@ fn a_certificate_is_judged_by_the_clock_of_each_request() {
     });
     let (reply, facts) = ask(&chain, Some(&early));
     let reply = reply.expect("a refusal");
-    assert_eq!((reply.status.as_u16(), reply.code()), (401, "invalid_certificate"));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code()),
+        (401, "invalid_certificate")
+    );
     assert!(facts.principal.is_none());
-    lent.clock.advance(std::time::Duration::from_secs(24 * 3600));
+    lent.clock
+        .advance(std::time::Duration::from_secs(24 * 3600));
     assert!(ask(&chain, Some(&early)).1.principal.is_some());
     // The connection stays, its certificate does not.
-    lent.clock.advance(std::time::Duration::from_secs(30 * 24 * 3600));
-    assert!(ask(&chain, Some(&early)).0.is_none(), "the last second of its time");
+    lent.clock
+        .advance(std::time::Duration::from_secs(30 * 24 * 3600));
+    assert!(
+        ask(&chain, Some(&early)).0.is_none(),
+        "the last second of its time"
+    );
     lent.clock.advance(std::time::Duration::from_secs(1));
-    assert_eq!(ask(&chain, Some(&early)).0.expect("a refusal").code(), "invalid_certificate");
+    assert_eq!(
+        ask(&chain, Some(&early)).0.expect("a refusal").code(),
+        "invalid_certificate"
+    );
 }
 
 #[test]
@@ -168,7 +192,11 @@ fn the_issuer_is_compared_where_it_is_named() {
     for (issuer, known) in [("CN=Acme Clients CA", true), ("CN=Acme Servers CA", false)] {
         let config = json!({ "subjects": { "dns:a.example": { "sub": "a" } }, "issuer": issuer });
         let chain = chain::<Plugin>(config, &TestEnv::default().env).expect("builds");
-        assert_eq!(ask(&chain, Some(&der)).1.principal.is_some(), known, "{issuer}");
+        assert_eq!(
+            ask(&chain, Some(&der)).1.principal.is_some(),
+            known,
+            "{issuer}"
+        );
     }
 }
 
@@ -187,7 +215,9 @@ fn a_configuration_that_can_do_no_good_is_refused() {
         ),
     ] {
         let config = json!({ "subjects": subjects });
-        let error = chain::<Plugin>(config, &TestEnv::default().env).err().expect(at);
+        let error = chain::<Plugin>(config, &TestEnv::default().env)
+            .err()
+            .expect(at);
         assert_eq!(error.at.join("."), at, "{error}");
     }
 }

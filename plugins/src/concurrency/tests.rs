@@ -26,8 +26,19 @@ fn a_third_call_at_once_is_refused_until_one_has_ended() {
     let chain = chain(&lent, json!({ "per": "ip", "concurrent": 2 })).expect("builds");
     let (first, status) = call(&chain, "192.0.2.1");
     assert_eq!(status, 200);
-    let said: Vec<_> = first.facts.answer_headers.iter().map(|(_, value)| value).collect();
-    assert_eq!(said, ["\"exports\";r=1", "\"exports\";q=2;qu=\"concurrent-requests\""]);
+    let said: Vec<_> = first
+        .facts
+        .answer_headers
+        .iter()
+        .map(|(_, value)| value)
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "\"exports\";r=1",
+            "\"exports\";q=2;qu=\"concurrent-requests\""
+        ]
+    );
     let (second, status) = call(&chain, "192.0.2.1");
     assert_eq!(status, 200);
     for _ in 0..3 {
@@ -61,7 +72,10 @@ fn in_shadow_it_counts_what_is_under_way_all_the_same() {
     let lent = TestEnv::default();
     let chain = chain(&lent, json!({ "per": "ip", "concurrent": 1 })).expect("builds");
     let link = chain.links()[0].clone();
-    let chain = Chain::new(vec![Link { mode: Mode::Shadow, ..link }]);
+    let chain = Chain::new(vec![Link {
+        mode: Mode::Shadow,
+        ..link
+    }]);
     let (first, status) = call(&chain, "192.0.2.1");
     assert_eq!((status, first.facts.would_deny.len()), (200, 0));
     let (second, status) = call(&chain, "192.0.2.1");

@@ -117,7 +117,10 @@ fn some() -> NonZeroU16 {
 impl Config {
     /// What an answer must say.
     pub(super) fn policy(&self) -> Result<Policy, BuildError> {
-        let audience = self.audience.as_ref().map_or(&[][..], |audience| &audience.0);
+        let audience = self
+            .audience
+            .as_ref()
+            .map_or(&[][..], |audience| &audience.0);
         for (at, texts) in [
             ("issuer", self.issuer.as_slice()),
             ("audience", audience),
@@ -134,8 +137,10 @@ impl Config {
                 .hint("add `audience: …`, or `clients: [..]` where the answers have no `aud`"));
         }
         if self.token_type.is_empty() {
-            return Err(BuildError::new("token_type", "the list is empty: no token would do")
-                .hint("write `[Bearer]` or leave the key out"));
+            return Err(
+                BuildError::new("token_type", "the list is empty: no token would do")
+                    .hint("write `[Bearer]` or leave the key out"),
+            );
         }
         let paths = self.claims.compile().map_err(|key| {
             BuildError::new(&format!("claims.{key}"), "is no path of names")
@@ -165,7 +170,10 @@ impl Config {
             }
         }
         if self.within.0 < Duration::from_millis(50) {
-            return Err(BuildError::new("within", "less than `50ms`: no issuer is that quick"));
+            return Err(BuildError::new(
+                "within",
+                "less than `50ms`: no issuer is that quick",
+            ));
         }
         Ok(Times {
             good: self.cache.0,
@@ -187,8 +195,10 @@ impl Config {
             return Err(fault("has more than a host, a path and a query"));
         }
         if url.scheme() == "http" && !is_loopback(&url) {
-            return Err(fault("is not `https`: the secret and all tokens would be readable")
-                .hint("write `https://…`"));
+            return Err(
+                fault("is not `https`: the secret and all tokens would be readable")
+                    .hint("write `https://…`"),
+            );
         }
         Ok(uri)
     }

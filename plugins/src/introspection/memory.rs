@@ -84,7 +84,8 @@ impl Memory {
             times,
             good: moka::sync::Cache::builder()
                 .weigher(move |_, (good, _): &(Good, _)| {
-                    let claims = serde_json::to_vec(&good.proof.claims).map_or(0, |json| json.len());
+                    let claims =
+                        serde_json::to_vec(&good.proof.claims).map_or(0, |json| json.len());
                     u32::try_from(claims * 3 + ENTRY_BYTES).unwrap_or(u32::MAX)
                 })
                 .max_capacity(GOOD_BYTES)

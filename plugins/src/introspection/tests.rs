@@ -192,19 +192,42 @@ async fn the_issuer_is_asked_as_rfc_7662_has_it() {
     let (request, status, _) = stage.request("t/1+x==").await;
     assert_eq!(status, 200);
     let who = request.facts.principal.expect("somebody");
-    assert_eq!((who.sub.as_str(), &who.scopes[..]), ("u1", &["a:read".into(), "a:write".into()][..]));
+    assert_eq!(
+        (who.sub.as_str(), &who.scopes[..]),
+        ("u1", &["a:read".into(), "a:write".into()][..])
+    );
     let proof = request.facts.proof.expect("a proof");
-    assert_eq!((&*proof.way, proof.form, proof.issued_at), ("opaque", Form::Bearer, NOW - 10));
-    assert_eq!((proof.expires_at, &proof.claims["client_id"]), (Some(NOW + 300), &json!("web")));
+    assert_eq!(
+        (&*proof.way, proof.form, proof.issued_at),
+        ("opaque", Form::Bearer, NOW - 10)
+    );
+    assert_eq!(
+        (proof.expires_at, &proof.claims["client_id"]),
+        (Some(NOW + 300), &json!("web"))
+    );
 
     let asked = stage.issuer.asked.lock().expect("what was asked");
-    let [asked] = &asked[..] else { panic!("one question") };
-    assert_eq!((asked.method().as_str(), asked.uri().to_string().as_str()), ("POST", "https://id.test/introspect"));
-    assert_eq!(asked.body(), &"token=t%2F1%2Bx%3D%3D&token_type_hint=access_token");
-    assert_eq!(asked.headers()["content-type"], "application/x-www-form-urlencoded");
+    let [asked] = &asked[..] else {
+        panic!("one question")
+    };
+    assert_eq!(
+        (asked.method().as_str(), asked.uri().to_string().as_str()),
+        ("POST", "https://id.test/introspect")
+    );
+    assert_eq!(
+        asked.body(),
+        &"token=t%2F1%2Bx%3D%3D&token_type_hint=access_token"
+    );
+    assert_eq!(
+        asked.headers()["content-type"],
+        "application/x-www-form-urlencoded"
+    );
     let authorization = &asked.headers()["authorization"];
     // `gate+way:the+secret+of+an+example`
-    assert_eq!(authorization, "Basic Z2F0ZSt3YXk6dGhlK3NlY3JldCtvZithbitleGFtcGxl");
+    assert_eq!(
+        authorization,
+        "Basic Z2F0ZSt3YXk6dGhlK3NlY3JldCtvZithbitleGFtcGxl"
+    );
     assert!(authorization.is_sensitive());
 }
 
@@ -222,7 +245,9 @@ async fn answers_are_remembered_for_a_while_and_never_beyond_the_token() {
     assert_eq!(stage.issuer.count(), 3);
 
     // A token that ends before the answer is forgotten.
-    stage.issuer.says(&good(json!({ "exp": stage.lent.env.clock.unix() + 5 })));
+    stage
+        .issuer
+        .says(&good(json!({ "exp": stage.lent.env.clock.unix() + 5 })));
     assert_eq!(stage.ask("t3").await, OK);
     stage.pass(5).await;
     stage.issuer.says(&json!({ "active": false }));
@@ -266,20 +291,44 @@ async fn gateway_24_an_answer_is_for_us_and_of_an_access_token() {
         (json!({ "aud": ["other", "api"] }), json!({}), true),
         (json!({ "exp": null, "iat": null }), json!({}), true),
         (json!({ "token_type": "bearer" }), json!({}), true),
-        (json!({ "token_type": null }), json!({ "token_type": ["Bearer", "absent"] }), true),
-        (json!({ "aud": null }), json!({ "audience": null, "clients": ["web"] }), true),
+        (
+            json!({ "token_type": null }),
+            json!({ "token_type": ["Bearer", "absent"] }),
+            true,
+        ),
+        (
+            json!({ "aud": null }),
+            json!({ "audience": null, "clients": ["web"] }),
+            true,
+        ),
         (json!({}), json!({ "issuer": "https://id.test" }), true),
         (json!({ "cnf": { "jkt": "x" } }), json!({}), false),
         (json!({ "aud": "other" }), json!({}), false),
         (json!({ "aud": null }), json!({}), false),
         (json!({ "token_type": null }), json!({}), false),
         (json!({ "token_type": "DPoP" }), json!({}), false),
-        (json!({ "token_type": "DPoP" }), json!({ "token_type": ["absent"] }), false),
+        (
+            json!({ "token_type": "DPoP" }),
+            json!({ "token_type": ["absent"] }),
+            false,
+        ),
         (json!({ "token_use": "refresh_token" }), json!({}), false),
         (json!({ "typ": "Refresh" }), json!({}), false),
-        (json!({ "client_id": "app" }), json!({ "clients": ["web"] }), false),
-        (json!({ "client_id": null }), json!({ "clients": ["web"] }), false),
-        (json!({ "iss": "https://evil.test" }), json!({ "issuer": "https://id.test" }), false),
+        (
+            json!({ "client_id": "app" }),
+            json!({ "clients": ["web"] }),
+            false,
+        ),
+        (
+            json!({ "client_id": null }),
+            json!({ "clients": ["web"] }),
+            false,
+        ),
+        (
+            json!({ "iss": "https://evil.test" }),
+            json!({ "issuer": "https://id.test" }),
+            false,
+        ),
         (json!({ "exp": NOW - 60 }), json!({}), false),
         (json!({ "exp": "soon" }), json!({}), false),
         (json!({ "nbf": NOW + 60 }), json!({}), false),
@@ -303,14 +352,17 @@ async fn gateway_23_what_is_no_token_costs_no_question() {
         assert_eq!(stage.ask(token).await, INVALID, "{token}");
     }
     for other in [&[][..], &["Basic dTpw"], &["Bearer"]] {
-        let mut request = TestRequest::new("GET", "/?access_token=t1").header("cookie", "access_token=t1");
+        let mut request =
+            TestRequest::new("GET", "/?access_token=t1").header("cookie", "access_token=t1");
         for value in other {
             request = request.header("authorization", value);
         }
         assert!(request.run(&stage.chain).await.is_none(), "{other:?}");
         assert!(request.facts.principal.is_none() && !request.facts.unclaimed);
     }
-    let mut two = TestRequest::new("GET", "/").header("authorization", "Bearer t1").header("authorization", "Bearer t1");
+    let mut two = TestRequest::new("GET", "/")
+        .header("authorization", "Bearer t1")
+        .header("authorization", "Bearer t1");
     let reply = two.run(&stage.chain).await.expect("a refusal");
     assert_eq!((reply.status.as_u16(), reply.code()), (400, "bad_request"));
     assert_eq!(stage.issuer.count(), 0);
@@ -322,7 +374,10 @@ async fn signed_tokens_are_another_ways_unless_any_is_asked_about() {
     let signed = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL290aGVyLnRlc3QifQ.";
     let stage = Stage::new(json!({}));
     let (request, status, _) = stage.request(signed).await;
-    assert_eq!((status, request.facts.unclaimed, stage.issuer.count()), (200, true, 0));
+    assert_eq!(
+        (status, request.facts.unclaimed, stage.issuer.count()),
+        (200, true, 0)
+    );
     assert!(request.facts.principal.is_none());
     let stage = Stage::new(json!({ "tokens": "any" }));
     let (request, status, _) = stage.request(signed).await;

@@ -127,7 +127,11 @@ impl Policy {
         let latest = now.saturating_add(self.leeway_s);
         let issued_at = integer(claims.get("iat"), "iat")?;
         let not_before = integer(claims.get("nbf"), "nbf")?;
-        if [issued_at, not_before].iter().flatten().any(|at| *at > latest) {
+        if [issued_at, not_before]
+            .iter()
+            .flatten()
+            .any(|at| *at > latest)
+        {
             return Err(Fault::Early);
         }
         Ok(Judged {

@@ -122,8 +122,10 @@ impl Config {
             }
         }
         if self.typ.is_empty() {
-            return Err(BuildError::new("typ", "the list is empty: no token would do")
-                .hint("write `[at+jwt]` or leave the key out"));
+            return Err(
+                BuildError::new("typ", "the list is empty: no token would do")
+                    .hint("write `[at+jwt]` or leave the key out"),
+            );
         }
         if self.leeway.0 > MAX_LEEWAY {
             return Err(BuildError::new("leeway", "more than `2m`"));
@@ -149,7 +151,10 @@ impl Config {
         }
         if self.discovery {
             discovery::check_issuer(&self.issuer)?;
-            named.push(("discovery", Source::Fetched(Origin::Issuer(self.issuer.clone()))));
+            named.push((
+                "discovery",
+                Source::Fetched(Origin::Issuer(self.issuer.clone())),
+            ));
         }
         if let Some(keys) = &self.keys {
             named.push(("keys", Source::Keys(&keys.0)));
@@ -172,8 +177,10 @@ impl Config {
     /// Whether the algorithms go with where the keys come from.
     pub(super) fn check_algs(&self, source: &Source<'_>) -> Result<(), BuildError> {
         if self.algs.is_empty() {
-            return Err(BuildError::new("algs", "the list is empty: no token would do")
-                .hint("name what the issuer signs with, such as `[EdDSA]`"));
+            return Err(
+                BuildError::new("algs", "the list is empty: no token would do")
+                    .hint("name what the issuer signs with, such as `[EdDSA]`"),
+            );
         }
         let secret = matches!(source, Source::Secret(_));
         let wrong = |alg: &Alg| alg.secret_bytes().is_some() != secret;
@@ -291,7 +298,10 @@ fn file(path: &str, at: &str, env: &Env) -> Result<Vec<u8>, BuildError> {
     let document = std::fs::read(env.path(path))
         .map_err(|error| BuildError::new(at, format!("`{path}` can't be read: {error}")))?;
     match document.len() > MAX_FILE_BYTES {
-        true => Err(BuildError::new(at, format!("`{path}` is longer than 64 KiB"))),
+        true => Err(BuildError::new(
+            at,
+            format!("`{path}` is longer than 64 KiB"),
+        )),
         false => Ok(document),
     }
 }
@@ -335,7 +345,11 @@ fn shared(reference: &Reference, env: &Env) -> Result<Vec<u8>, BuildError> {
 }
 
 fn check_secret(secret: &[u8], config: &Config) -> Result<(), BuildError> {
-    let needed = config.algs.iter().filter_map(|alg| alg.secret_bytes()).max();
+    let needed = config
+        .algs
+        .iter()
+        .filter_map(|alg| alg.secret_bytes())
+        .max();
     let needed = needed.unwrap_or(32);
     if secret.len() < needed {
         let message = format!("has {} bytes, and {needed} are needed", secret.len());
@@ -346,8 +360,10 @@ fn check_secret(secret: &[u8], config: &Config) -> Result<(), BuildError> {
     different.sort_unstable();
     different.dedup();
     if different.len() < 8 {
-        return Err(BuildError::new("secret", "nobody rolled it: it repeats itself")
-            .hint("`openssl rand -hex 32` makes one"));
+        return Err(
+            BuildError::new("secret", "nobody rolled it: it repeats itself")
+                .hint("`openssl rand -hex 32` makes one"),
+        );
     }
     Ok(())
 }

@@ -193,7 +193,10 @@ mod tests {
         assert!(entry.learn(&RULE, &[1, 25, -1, 20, 10, 5], 1_010));
         assert_eq!(entry.begin(&RULE, 1_034), Err(Duration::from_micros(1)));
         assert!(entry.begin(&RULE, 1_035).is_ok());
-        assert!(entry.fail(&RULE, 1_035), "the next failure doubles the wait");
+        assert!(
+            entry.fail(&RULE, 1_035),
+            "the next failure doubles the wait"
+        );
         assert_eq!(entry.record().until, 1_035 + 60);
     }
 

@@ -131,8 +131,16 @@ fn a_penalty_that_could_be_turned_on_others_is_refused() {
         ("per", json!(["ip", "ip"]), "per"),
         ("failures", json!("101/1h"), "failures"),
         ("failures", json!("5/2d"), "failures"),
-        ("penalty", json!({ "from": "0s", "to": "1h" }), "penalty.from"),
-        ("penalty", json!({ "from": "2h", "to": "1h" }), "penalty.from"),
+        (
+            "penalty",
+            json!({ "from": "0s", "to": "1h" }),
+            "penalty.from",
+        ),
+        (
+            "penalty",
+            json!({ "from": "2h", "to": "1h" }),
+            "penalty.from",
+        ),
         ("penalty", json!({ "from": "2h", "to": "2d" }), "penalty.to"),
         ("statuses", json!([]), "statuses"),
         ("statuses", json!([401, 429]), "statuses.1"),

@@ -16,7 +16,9 @@ fn call(chain: &plugin_sdk::Chain, sub: &str) -> (u16, Option<String>, String) {
     let reply = at_once(request.run(chain));
     let text = |value: &http::HeaderValue| value.to_str().expect("text").to_owned();
     let said = &request.facts.answer_headers;
-    let said = said.iter().map(|(name, value)| format!("{name}: {}", text(value)));
+    let said = said
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", text(value)));
     (
         reply.as_ref().map_or(200, |reply| reply.status.as_u16()),
         reply.and_then(|reply| reply.headers.get("retry-after").map(text)),
@@ -71,7 +73,10 @@ fn a_quota_that_follows_no_calendar_is_refused() {
         (json!({ "per": "user", "quota": "5/30d" }), "quota"),
         (json!({ "per": "user", "quota": "5/10s" }), "quota"),
         (json!({ "per": "user", "quota": "0/1d" }), "quota"),
-        (json!({ "per": "user", "quota": "5/1d", "exact": true }), "exact"),
+        (
+            json!({ "per": "user", "quota": "5/1d", "exact": true }),
+            "exact",
+        ),
         (
             json!({ "per": "user", "quota": "5/1d", "scope": "cluster" }),
             "on_outage",

@@ -81,9 +81,8 @@ impl Keys {
 impl Known {
     fn parse(id: &str, entry: serde_json::Value) -> Result<Self, &'static str> {
         // serde would quote what it did not expect, and that may be the secret.
-        let written: Written = serde_json::from_value(entry).map_err(|_| {
-            "is not written as `{ alg, secret or public_key, sub, roles, scopes }`"
-        })?;
+        let written: Written = serde_json::from_value(entry)
+            .map_err(|_| "is not written as `{ alg, secret or public_key, sub, roles, scopes }`")?;
         let plain = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
         let words = [&written.roles, &written.scopes].into_iter().flatten();
         if !plain(&written.sub) || !words.into_iter().all(|word| plain(word)) {

@@ -101,11 +101,19 @@ mod tests {
         for seconds in [9, 10, 18, 19] {
             assert_eq!(replays.take(one, at(seconds)), Taken::Again, "at {seconds}");
         }
-        assert_eq!(replays.take(one, at(40)), Taken::First, "by now it is too old anyway");
+        assert_eq!(
+            replays.take(one, at(40)),
+            Taken::First,
+            "by now it is too old anyway"
+        );
         assert_eq!(replays.take(id("k", None, b"2"), at(40)), Taken::First);
         assert_eq!(replays.take(id("k", None, b"3"), at(40)), Taken::Full);
         assert_eq!(replays.take(one, at(41)), Taken::Again);
-        assert_eq!(replays.take(id("k", None, b"3"), at(50)), Taken::First, "room again");
+        assert_eq!(
+            replays.take(id("k", None, b"3"), at(50)),
+            Taken::First,
+            "room again"
+        );
     }
 
     #[test]

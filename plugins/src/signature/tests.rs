@@ -56,7 +56,10 @@ impl Stage {
 
     fn ask(&self, request: &mut TestRequest) -> (&'static str, Facts) {
         let reply = at_once(request.run(&self.chain));
-        (reply.map_or("", |reply| reply.code()), request.facts.clone())
+        (
+            reply.map_or("", |reply| reply.code()),
+            request.facts.clone(),
+        )
     }
 }
 
@@ -116,7 +119,11 @@ impl Signed {
             };
             base += &format!("\"{name}\": {value}\n");
         }
-        let names: Vec<String> = self.covered.iter().map(|name| format!("\"{name}\"")).collect();
+        let names: Vec<String> = self
+            .covered
+            .iter()
+            .map(|name| format!("\"{name}\""))
+            .collect();
         let input = format!("({}){}", names.join(" "), self.params);
         base += &format!("\"@signature-params\": {input}");
         let secret = STANDARD.decode(SECRET).expect("base64");
@@ -152,10 +159,15 @@ fn a_signature_says_who_is_calling() {
         let (code, facts) = stage.ask(&mut signed.request());
         assert_eq!(code, "");
         let who = facts.principal.expect("somebody");
-        assert_eq!((who.sub.as_str(), &who.roles[0][..], &who.scopes[0][..]),
-            ("acme", "partner", "a:read"));
+        assert_eq!(
+            (who.sub.as_str(), &who.roles[0][..], &who.scopes[0][..]),
+            ("acme", "partner", "a:read")
+        );
         let proof = facts.proof.expect("a proof");
-        assert_eq!((proof.form, proof.key.as_deref()), (Form::Signature, Some("hmac-1")));
+        assert_eq!(
+            (proof.form, proof.key.as_deref()),
+            (Form::Signature, Some("hmac-1"))
+        );
         assert_eq!((proof.issued_at, proof.expires_at), (NOW, Some(NOW + 300)));
     }
     let mut odd = Signed::get();
@@ -224,9 +236,12 @@ fn no_changed_byte_of_a_signature_is_believed() {
 
 #[test]
 fn every_signature_covers_what_is_asked_for() {
-    let stage = Stage::with("cover", json!({
-        "cover": ["@method", "@authority", "@path", "@query", "content-digest", "x-tenant"],
-    }));
+    let stage = Stage::with(
+        "cover",
+        json!({
+            "cover": ["@method", "@authority", "@path", "@query", "content-digest", "x-tenant"],
+        }),
+    );
     let full = || {
         let mut signed = Signed::post();
         signed.headers.push(("x-tenant", "t1"));
@@ -238,7 +253,10 @@ fn every_signature_covers_what_is_asked_for() {
         let mut signed = full();
         signed.covered.retain(|name| *name != missing);
         let reply = at_once(signed.request().run(&stage.chain)).expect(missing);
-        assert_eq!((reply.status.as_u16(), reply.code()), (401, "invalid_signature"));
+        assert_eq!(
+            (reply.status.as_u16(), reply.code()),
+            (401, "invalid_signature")
+        );
         let wanted = r#"sig=("@method" "@authority" "@path" "@query" "content-digest" "x-tenant");created;keyid"#;
         assert_eq!(reply.headers["accept-signature"], wanted);
     }
@@ -253,7 +271,10 @@ fn what_reads_in_two_ways_is_refused() {
     let (input, signature) = Signed::get().fields();
     let good = (format!("sig={input}"), format!("sig={signature}"));
     let again = format!("sig={input}, sig={input}");
-    let two = (format!("a={input}, b={input}"), format!("a={signature}, b={signature}"));
+    let two = (
+        format!("a={input}, b={input}"),
+        format!("a={signature}, b={signature}"),
+    );
     let pairs = [
         (again.as_str(), good.1.as_str()),
         (&good.0, &format!("sig={signature}, sig={signature}")),
@@ -274,17 +295,32 @@ fn what_reads_in_two_ways_is_refused() {
             .bare()
             .header("signature-input", input)
             .header("signature", signature);
-        assert_eq!(stage.ask(&mut request).0, "invalid_signature", "{input} {signature}");
+        assert_eq!(
+            stage.ask(&mut request).0,
+            "invalid_signature",
+            "{input} {signature}"
+        );
     }
     let mut twice = Signed::get().request().header("signature", &good.1);
     assert_eq!(stage.ask(&mut twice).0, "invalid_signature");
     let mut alone = Signed::get().bare().header("signature", &good.1);
     assert_eq!(stage.ask(&mut alone).0, "invalid_signature");
 
-    for covered in ["@method", "@unknown", "@request-target", "@query-param", "X-A", "a b"] {
+    for covered in [
+        "@method",
+        "@unknown",
+        "@request-target",
+        "@query-param",
+        "X-A",
+        "a b",
+    ] {
         let mut signed = Signed::get();
         signed.covered.push(covered);
-        assert_eq!(stage.ask(&mut signed.request()).0, "invalid_signature", "{covered}");
+        assert_eq!(
+            stage.ask(&mut signed.request()).0,
+            "invalid_signature",
+            "{covered}"
+        );
     }
     let mut many = Signed::get();
     many.headers = vec![("x-a", "1")];
@@ -315,7 +351,11 @@ fn a_signature_has_its_time() {
         let stage = Stage::new("time");
         let params = format!(";created={created};keyid=\"hmac-1\"{more}");
         let signed = Signed::get().params(&params);
-        assert_eq!(stage.ask(&mut signed.request()).0.is_empty(), good, "{params}");
+        assert_eq!(
+            stage.ask(&mut signed.request()).0.is_empty(),
+            good,
+            "{params}"
+        );
     }
     let stage = Stage::new("parameters");
     for params in [
@@ -331,7 +371,11 @@ fn a_signature_has_its_time() {
         format!(";created={NOW};keyid=\"hmac-1\";alg=hmac-sha256"),
     ] {
         let signed = Signed::get().params(&params);
-        assert_eq!(stage.ask(&mut signed.request()).0, "invalid_signature", "{params}");
+        assert_eq!(
+            stage.ask(&mut signed.request()).0,
+            "invalid_signature",
+            "{params}"
+        );
     }
     let named = format!(";created={NOW};keyid=\"hmac-1\";alg=\"hmac-sha256\";tag=\"t\"");
     assert_eq!(stage.ask(&mut Signed::get().params(&named).request()).0, "");
@@ -343,7 +387,10 @@ fn no_request_is_taken_twice() {
     assert_eq!(stage.ask(&mut Signed::post().request()).0, "");
     for seconds in [0, 1, 299, 30] {
         stage.lent.clock.advance(Duration::from_secs(seconds));
-        assert_eq!(stage.ask(&mut Signed::post().request()).0, "invalid_signature");
+        assert_eq!(
+            stage.ask(&mut Signed::post().request()).0,
+            "invalid_signature"
+        );
     }
     // By its nonce too, whatever else is signed with it.
     let nonce = |created: i64| {
@@ -351,7 +398,10 @@ fn no_request_is_taken_twice() {
     };
     let now = NOW + 330;
     assert_eq!(stage.ask(&mut nonce(now).request()).0, "");
-    assert_eq!(stage.ask(&mut nonce(now + 1).request()).0, "invalid_signature");
+    assert_eq!(
+        stage.ask(&mut nonce(now + 1).request()).0,
+        "invalid_signature"
+    );
 
     // A reload of the table forgets nothing.
     let config = json!({ "keys": "$file:replay" });
@@ -361,16 +411,25 @@ fn no_request_is_taken_twice() {
 
     let full = Stage::with("full", json!({ "remembered": 2 }));
     assert_eq!(full.ask(&mut Signed::get().request()).0, "");
-    assert_eq!(full.ask(&mut Signed::post().request()).0, "overloaded", "what can't be remembered");
+    assert_eq!(
+        full.ask(&mut Signed::post().request()).0,
+        "overloaded",
+        "what can't be remembered"
+    );
     assert_eq!(full.lent.meter.of("", "signatures_full"), 1);
 }
 
 #[test]
 fn a_body_that_can_t_be_read_is_not_let_in() {
     let stage = Stage::new("long");
-    let mut request = Signed::post().request().body(vec![b'a'; MAX_BODY_BYTES + 1]);
+    let mut request = Signed::post()
+        .request()
+        .body(vec![b'a'; MAX_BODY_BYTES + 1]);
     let reply = at_once(request.run(&stage.chain)).expect("a refusal");
-    assert_eq!((reply.status.as_u16(), reply.code()), (413, "body_too_large"));
+    assert_eq!(
+        (reply.status.as_u16(), reply.code()),
+        (413, "body_too_large")
+    );
     let credentials = stage.chain.links()[0].plugin.credentials();
     assert_eq!(credentials, ["signature", "signature-input"]);
 }
@@ -385,8 +444,14 @@ fn a_configuration_that_can_do_no_good_is_refused() {
         (json!({ "cover": [] }), "cover"),
         (json!({ "cover": &all[..3] }), "cover"),
         (json!({ "cover": &all[1..] }), "cover"),
-        (json!({ "cover": [all[0], all[1], all[2], all[3], "@status"] }), "cover.4"),
-        (json!({ "cover": ["Date", all[0], all[1], all[2], all[3]] }), "cover.0"),
+        (
+            json!({ "cover": [all[0], all[1], all[2], all[3], "@status"] }),
+            "cover.4",
+        ),
+        (
+            json!({ "cover": ["Date", all[0], all[1], all[2], all[3]] }),
+            "cover.0",
+        ),
         (json!({ "max_age": "2h" }), "max_age"),
         (json!({ "max_age": "10ms" }), "max_age"),
         (json!({ "skew": "3m" }), "skew"),
@@ -420,10 +485,14 @@ fn a_file_of_keys_is_refused_without_showing_them() {
         json!({ "k": { "alg": "ed25519", "public_key": SECRET, "sub": "a" } }).to_string(),
         // The identity: any message has a signature that holds under it.
         json!({ "k": { "alg": "ed25519", "sub": "a",
-            "public_key": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" } }).to_string(),
+            "public_key": "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=" } })
+        .to_string(),
         format!(r#"{{"k":{{"alg":"hmac-sha256","secret":"{SECRET}","sub":"a","sub":"b"}}}}"#),
     ] {
         let message = Keys::parse(bad.as_bytes()).err().expect(&bad);
-        assert!(!message.contains(&SECRET[..20]) && !message.contains(&short), "{message}");
+        assert!(
+            !message.contains(&SECRET[..20]) && !message.contains(&short),
+            "{message}"
+        );
     }
 }

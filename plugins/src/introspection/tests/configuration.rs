@@ -4,8 +4,16 @@ use super::*;
 fn a_configuration_that_can_do_no_good_is_refused() {
     let lent = TestEnv::new(folder(), Arc::new(OnTokio));
     for (changes, at, message) in [
-        (json!({ "endpoint": "id.test/ask" }), "endpoint", "is no URL"),
-        (json!({ "endpoint": "ftp://id.test" }), "endpoint", "is no URL"),
+        (
+            json!({ "endpoint": "id.test/ask" }),
+            "endpoint",
+            "is no URL",
+        ),
+        (
+            json!({ "endpoint": "ftp://id.test" }),
+            "endpoint",
+            "is no URL",
+        ),
         (
             json!({ "endpoint": "http://id.test/ask" }),
             "endpoint",
@@ -35,19 +43,53 @@ fn a_configuration_that_can_do_no_good_is_refused() {
         (json!({ "audience": "" }), "audience", "must not be empty"),
         (json!({ "issuer": "" }), "issuer", "must not be empty"),
         (json!({ "clients": [""] }), "clients", "must not be empty"),
-        (json!({ "token_type": [] }), "token_type", "the list is empty: no token would do"),
-        (json!({ "token_type": ["DPoP"] }), "token_type.0", "unknown variant `DPoP`"),
-        (json!({ "tokens": "all" }), "tokens", "unknown variant `all`"),
+        (
+            json!({ "token_type": [] }),
+            "token_type",
+            "the list is empty: no token would do",
+        ),
+        (
+            json!({ "token_type": ["DPoP"] }),
+            "token_type.0",
+            "unknown variant `DPoP`",
+        ),
+        (
+            json!({ "tokens": "all" }),
+            "tokens",
+            "unknown variant `all`",
+        ),
         (json!({ "cache": "2h" }), "cache", "more than `1h`"),
-        (json!({ "negative_cache": "2h" }), "negative_cache", "more than `1h`"),
+        (
+            json!({ "negative_cache": "2h" }),
+            "negative_cache",
+            "more than `1h`",
+        ),
         (json!({ "stale": "2d" }), "stale", "more than `1d`"),
         (json!({ "within": "6s" }), "within", "more than `5s`"),
-        (json!({ "within": "1ms" }), "within", "less than `50ms`: no issuer is that quick"),
-        (json!({ "max_in_flight": 0 }), "max_in_flight", "invalid value: integer `0`"),
-        (json!({ "claims": { "sub": "a..b" } }), "claims.sub", "is no path of names"),
-        (json!({ "on_outage": "allow" }), "on_outage", "unknown field `on_outage`"),
+        (
+            json!({ "within": "1ms" }),
+            "within",
+            "less than `50ms`: no issuer is that quick",
+        ),
+        (
+            json!({ "max_in_flight": 0 }),
+            "max_in_flight",
+            "invalid value: integer `0`",
+        ),
+        (
+            json!({ "claims": { "sub": "a..b" } }),
+            "claims.sub",
+            "is no path of names",
+        ),
+        (
+            json!({ "on_outage": "allow" }),
+            "on_outage",
+            "unknown field `on_outage`",
+        ),
     ] {
-        let error = link(&lent.env, changed(config(), changes.clone())).err().expect(message);
+        let error = link(&lent.env, changed(config(), changes.clone()))
+            .err()
+            .expect(message);
         assert_eq!(error.at.join("."), at, "{changes}: {error}");
         assert!(error.message.starts_with(message), "{changes}: {error}");
     }
@@ -57,6 +99,9 @@ fn a_configuration_that_can_do_no_good_is_refused() {
         json!({ "audience": null, "clients": ["web"] }),
         json!({ "cache": "0s", "negative_cache": "0s" }),
     ] {
-        assert!(link(&lent.env, changed(config(), changes.clone())).is_ok(), "{changes}");
+        assert!(
+            link(&lent.env, changed(config(), changes.clone())).is_ok(),
+            "{changes}"
+        );
     }
 }

@@ -11,10 +11,16 @@ async fn gateway_33_an_issuer_that_fails_is_our_trouble() {
     for (act, what) in [
         (Act::Away, "away"),
         (Act::Hangs, "hangs"),
-        (Act::Slowly(Duration::from_secs(3), good(json!({})).to_string()), "slow"),
+        (
+            Act::Slowly(Duration::from_secs(3), good(json!({})).to_string()),
+            "slow",
+        ),
         (Act::Says(500, String::new()), "500"),
         (Act::Says(302, String::new()), "302"),
-        (Act::Says(401, "{\"active\":true}".into()), "401: it does not know us"),
+        (
+            Act::Says(401, "{\"active\":true}".into()),
+            "401: it does not know us",
+        ),
         (Act::Says(200, html), "HTML"),
         (Act::Says(200, long), "long"),
         (Act::Says(200, twice), "two ways to read it"),
@@ -51,7 +57,10 @@ async fn gateway_33_an_issuer_that_fails_is_our_trouble() {
 #[tokio::test(start_paused = true)]
 async fn a_crowd_with_one_token_is_one_question() {
     let stage = Arc::new(Stage::new(json!({})));
-    stage.issuer.play(Act::Slowly(Duration::from_millis(500), good(json!({})).to_string()));
+    stage.issuer.play(Act::Slowly(
+        Duration::from_millis(500),
+        good(json!({})).to_string(),
+    ));
     let ask = |token: String| {
         let stage = Arc::clone(&stage);
         tokio::spawn(async move { stage.ask(&token).await })
@@ -82,11 +91,19 @@ async fn a_flood_of_tokens_asks_no_more_than_so_much_at_once() {
         .collect();
     tokio::task::yield_now().await;
     let before = tokio::time::Instant::now();
-    assert_eq!(stage.ask("known").await, OK, "what is known holds in the crowd");
+    assert_eq!(
+        stage.ask("known").await,
+        OK,
+        "what is known holds in the crowd"
+    );
     for one in flood {
         assert_eq!(one.await.expect("an answer"), AWAY);
     }
-    assert!(before.elapsed() <= Duration::from_secs(4), "{:?}", before.elapsed());
+    assert!(
+        before.elapsed() <= Duration::from_secs(4),
+        "{:?}",
+        before.elapsed()
+    );
     assert_eq!(stage.issuer.most_at_once(), 4);
     assert!(stage.lent.meter.of("auth.opaque", "introspection_crowded") > 0);
     // Nothing is left behind.

@@ -38,14 +38,18 @@ impl Drop for Folder {
 
 /// SPKI of an Ed25519 key (RFC 8410 §4): a fixed head, then the key.
 fn pem(label: &str, issuer: &Issuer) -> String {
-    let mut der = vec![0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+    let mut der = vec![
+        0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+    ];
     der.extend(issuer.public());
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        STANDARD.encode(der)
+    )
 }
 
 /// Keys that are named have no document to go stale with.
-const NAMED: fn(Value) -> Value =
-    |keys| json!({ "jwks": null, "stale_keys": null, "keys": keys });
+const NAMED: fn(Value) -> Value = |keys| json!({ "jwks": null, "stale_keys": null, "keys": keys });
 
 #[test]
 fn keys_may_be_named_one_by_one() {
@@ -60,7 +64,9 @@ fn keys_may_be_named_one_by_one() {
     );
     let ask = |keys: Value, issuer: &Issuer| {
         let chain = Chain::new(vec![folder.link(NAMED(keys)).expect("builds")]);
-        ask(&chain, &[&format!("Bearer {}", issuer.token(json!({})))]).0.map(|reply| reply.code())
+        ask(&chain, &[&format!("Bearer {}", issuer.token(json!({})))])
+            .0
+            .map(|reply| reply.code())
     };
     // PEM has no id: whatever the token says of its key, the few that are named are tried.
     assert_eq!(ask(json!("$file:a.pem"), &a), None);
@@ -81,7 +87,10 @@ fn a_certificate_will_do_for_a_key() {
     assert!(folder.link(changes.clone()).is_ok());
     changes["algs"] = json!(["ES384"]);
     let error = folder.link(changes).err().expect("a refusal");
-    assert_eq!(error.message, "`id.pem`: none of its keys goes with the algorithms named");
+    assert_eq!(
+        error.message,
+        "`id.pem`: none of its keys goes with the algorithms named"
+    );
 }
 
 /// Security case 22: a shared secret is one, and a public key is never taken for it.
@@ -90,7 +99,10 @@ fn gateway_22_a_secret_stands_alone_and_is_long() {
     let folder = Folder::new(
         "secret",
         &[
-            ("long", b"0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff0\n"),
+            (
+                "long",
+                b"0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff0\n",
+            ),
             ("short", b"0f1e2d3c4b5a69788796a5b4c3d2e1f\n"),
             ("typed", &[b'a'; 64]),
         ],
@@ -100,7 +112,9 @@ fn gateway_22_a_secret_stands_alone_and_is_long() {
             "jwks": null, "stale_keys": null, "secret": format!("$file:{file}"), "algs": algs,
         }))
     };
-    let chain = Chain::new(vec![secret("long", json!(["HS256", "HS512"])).expect("builds")]);
+    let chain = Chain::new(vec![
+        secret("long", json!(["HS256", "HS512"])).expect("builds"),
+    ]);
     let shared = b"0f1e2d3c4b5a69788796a5b4c3d2e1f00112233445566778899aabbccddeeff0";
     let issuer = Issuer::new("shared", 1);
     for (alg, key, good) in [
@@ -144,21 +158,45 @@ fn a_configuration_that_can_do_no_good_is_refused() {
     ];
     let folder = Folder::new("refused", &files);
     for (changes, at, message) in [
-        (json!({ "algs": [] }), "algs", "the list is empty: no token would do"),
+        (
+            json!({ "algs": [] }),
+            "algs",
+            "the list is empty: no token would do",
+        ),
         (
             json!({ "algs": ["HS256"] }),
             "algs.0",
             "`HS256` is signed with a shared secret, and the keys are public",
         ),
-        (json!({ "algs": ["none"] }), "algs.0", "unknown variant `none`"),
+        (
+            json!({ "algs": ["none"] }),
+            "algs.0",
+            "unknown variant `none`",
+        ),
         (json!({ "issuer": "" }), "issuer", "must not be empty"),
         (json!({ "audience": "" }), "audience", "must not be empty"),
         (json!({ "audience": [] }), "audience", "must not be empty"),
         (json!({ "clients": [""] }), "clients", "must not be empty"),
-        (json!({ "typ": [] }), "typ", "the list is empty: no token would do"),
-        (json!({ "typ": ["id+jwt"] }), "typ.0", "unknown variant `id+jwt`"),
-        (json!({ "jwks": "keys.json" }), "jwks", "is neither a URL nor a file"),
-        (json!({ "jwks": "https://" }), "jwks", "is neither a URL nor a file"),
+        (
+            json!({ "typ": [] }),
+            "typ",
+            "the list is empty: no token would do",
+        ),
+        (
+            json!({ "typ": ["id+jwt"] }),
+            "typ.0",
+            "unknown variant `id+jwt`",
+        ),
+        (
+            json!({ "jwks": "keys.json" }),
+            "jwks",
+            "is neither a URL nor a file",
+        ),
+        (
+            json!({ "jwks": "https://" }),
+            "jwks",
+            "is neither a URL nor a file",
+        ),
         (
             json!({ "jwks": "$file:not/there.json", "stale_keys": null }),
             "jwks",
@@ -169,7 +207,11 @@ fn a_configuration_that_can_do_no_good_is_refused() {
             "jwks",
             "`text`: it is no JSON Web Key Set (RFC 7517 §5)",
         ),
-        (json!({ "jwks": null }), "", "says nothing about the issuer's keys"),
+        (
+            json!({ "jwks": null }),
+            "",
+            "says nothing about the issuer's keys",
+        ),
         (
             json!({ "discovery": true }),
             "discovery",
@@ -202,7 +244,11 @@ fn a_configuration_that_can_do_no_good_is_refused() {
             "keys",
             "`text`: it is neither a public key (PEM, JWK) nor a certificate",
         ),
-        (NAMED(json!("$file:long")), "keys", "`long` is longer than 64 KiB"),
+        (
+            NAMED(json!("$file:long")),
+            "keys",
+            "`long` is longer than 64 KiB",
+        ),
         (json!({ "leeway": "3m" }), "leeway", "more than `2m`"),
         (json!({ "refresh": "10ms" }), "refresh", "less than `1s`"),
         (
@@ -225,8 +271,16 @@ fn a_configuration_that_can_do_no_good_is_refused() {
             "claims.roles",
             "is no path of names",
         ),
-        (json!({ "claims": { "sub": [] } }), "claims.sub", "is no path of names"),
-        (json!({ "claims": { "name": "sub" } }), "claims.name", "unknown field `name`"),
+        (
+            json!({ "claims": { "sub": [] } }),
+            "claims.sub",
+            "is no path of names",
+        ),
+        (
+            json!({ "claims": { "name": "sub" } }),
+            "claims.name",
+            "unknown field `name`",
+        ),
     ] {
         let error = folder.link(changes.clone()).err().expect(message);
         assert_eq!(error.at.join("."), at, "{changes}: {error}");

@@ -28,7 +28,11 @@ impl Issuer {
     pub(super) fn token_shared(&self, alg: &str, secret: &[u8]) -> String {
         let header = json!({ "alg": alg, "typ": "at+jwt" }).to_string();
         let claims = self.claims(json!({})).to_string();
-        let signed = format!("{}.{}", encode(header.as_bytes()), encode(claims.as_bytes()));
+        let signed = format!(
+            "{}.{}",
+            encode(header.as_bytes()),
+            encode(claims.as_bytes())
+        );
         let alg = Alg::named(alg).expect("an algorithm").algorithm();
         let key = jsonwebtoken::EncodingKey::from_secret(secret);
         let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, alg);

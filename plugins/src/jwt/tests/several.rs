@@ -15,7 +15,11 @@ fn outcome(chain: &Chain, token: &str) -> (Option<String>, bool, Option<&'static
     let mut request = asked(&[&format!("Bearer {token}")]);
     let code = at_once(request.run(chain)).map(|reply| reply.code());
     let facts = request.facts;
-    (facts.principal.map(|who| who.sub.clone()), facts.unclaimed, code)
+    (
+        facts.principal.map(|who| who.sub.clone()),
+        facts.unclaimed,
+        code,
+    )
 }
 
 const OTHER: &str = "https://other.test";
@@ -25,7 +29,10 @@ fn each_way_judges_its_own_issuers_tokens() {
     let (ours, theirs) = (Issuer::new("ours", 1), Issuer::new("theirs", 2));
     let prefix = json!({ "issuer": OTHER, "claims": { "sub_prefix": "other:" } });
     for turned in [false, true] {
-        let mut links = vec![way("ours", &ours, json!({})), way("theirs", &theirs, prefix.clone())];
+        let mut links = vec![
+            way("ours", &ours, json!({})),
+            way("theirs", &theirs, prefix.clone()),
+        ];
         if turned {
             links.reverse();
         }
@@ -88,7 +95,10 @@ fn claims_are_found_where_the_table_says() {
         let (reply, who) = ask(&chain, &[&format!("Bearer {}", token(claims))]);
         assert!(reply.is_none(), "{reply:?}");
         let who = who.expect("somebody");
-        assert_eq!((&who.roles[..], &who.scopes[..]), (&own(roles)[..], &own(scopes)[..]));
+        assert_eq!(
+            (&who.roles[..], &who.scopes[..]),
+            (&own(roles)[..], &own(scopes)[..])
+        );
     };
     let keycloak = json!({
         "typ": "Bearer", "azp": "web", "realm_access": { "roles": ["admin", "user"] },
@@ -107,8 +117,18 @@ fn claims_are_found_where_the_table_says() {
         &["writer"],
         &["openid", "profile"],
     );
-    check(by(json!("realm_access.roles.0")), keycloak.clone(), &[], &["openid", "profile"]);
-    check(json!({ "clients": ["web"] }), keycloak, &[], &["openid", "profile"]);
+    check(
+        by(json!("realm_access.roles.0")),
+        keycloak.clone(),
+        &[],
+        &["openid", "profile"],
+    );
+    check(
+        json!({ "clients": ["web"] }),
+        keycloak,
+        &[],
+        &["openid", "profile"],
+    );
     let auth0 = json!({ "https://example.com/roles": ["editor"], "permissions": ["a:read"] });
     let paths = json!({ "roles": "https://example.com/roles", "scopes": "permissions" });
     check(json!({ "claims": paths }), auth0, &["editor"], &["a:read"]);
@@ -125,34 +145,57 @@ fn own(words: &[&str]) -> Vec<String> {
 fn gateway_24_no_other_token_of_the_issuers_will_do() {
     let issuer = Issuer::new("k", 1);
     let strict = Chain::new(vec![way("user", &issuer, json!({}))]);
-    let lax = way("user", &issuer, json!({ "typ": ["at+jwt", "JWT", "absent"] }));
+    let lax = way(
+        "user",
+        &issuer,
+        json!({ "typ": ["at+jwt", "JWT", "absent"] }),
+    );
     let lax = Chain::new(vec![lax]);
     for (header, claims, allowed) in [
         (json!({ "typ": "JWT" }), json!({}), true),
         (json!({ "typ": null }), json!({}), true),
-        (json!({ "typ": "JWT" }), json!({ "typ": "Bearer", "token_use": "access" }), true),
+        (
+            json!({ "typ": "JWT" }),
+            json!({ "typ": "Bearer", "token_use": "access" }),
+            true,
+        ),
         (json!({ "typ": "JWT" }), json!({ "typ": "ID" }), false),
         (json!({ "typ": "JWT" }), json!({ "typ": "Refresh" }), false),
         (json!({ "typ": "JWT" }), json!({ "typ": "Offline" }), false),
         (json!({ "typ": "JWT" }), json!({ "typ": ["Bearer"] }), false),
         (json!({ "typ": "JWT" }), json!({ "token_use": "id" }), false),
         (json!({ "typ": "JWT" }), json!({ "at_hash": "x" }), false),
-        (json!({ "typ": "JWT" }), json!({ "c_hash": "x", "nonce": "n" }), false),
+        (
+            json!({ "typ": "JWT" }),
+            json!({ "c_hash": "x", "nonce": "n" }),
+            false,
+        ),
         (json!({ "typ": "logout+jwt" }), json!({}), false),
         (json!({ "typ": "JWT" }), json!({ "events": {} }), false),
     ] {
         let header = changed(issuer.header(), header);
-        let token = issuer.sign(&header.to_string(), &issuer.claims(claims.clone()).to_string());
+        let token = issuer.sign(
+            &header.to_string(),
+            &issuer.claims(claims.clone()).to_string(),
+        );
         let code = outcome(&lax, &token).2;
         assert_eq!(code.is_none(), allowed, "{header} {claims}");
-        assert_eq!(outcome(&strict, &token).2, Some("invalid_token"), "{header} {claims}");
+        assert_eq!(
+            outcome(&strict, &token).2,
+            Some("invalid_token"),
+            "{header} {claims}"
+        );
     }
 }
 
 #[test]
 fn only_the_named_clients_tokens_are_taken() {
     let issuer = Issuer::new("k", 1);
-    let chain = Chain::new(vec![way("user", &issuer, json!({ "clients": ["web", "app"] }))]);
+    let chain = Chain::new(vec![way(
+        "user",
+        &issuer,
+        json!({ "clients": ["web", "app"] }),
+    )]);
     for (claims, good) in [
         (json!({ "client_id": "web" }), true),
         (json!({ "azp": "app" }), true),
@@ -184,7 +227,10 @@ fn a_bound_token_needs_its_key() {
     for _ in 0..2 {
         assert!(ask(bound.clone(), Some(&certificate)));
         assert!(!ask(bound.clone(), None));
-        assert!(!ask(bound.clone(), Some(&bytes::Bytes::from_static(b"another"))));
+        assert!(!ask(
+            bound.clone(),
+            Some(&bytes::Bytes::from_static(b"another"))
+        ));
     }
     for unknown in [
         json!({ "jkt": "x" }),

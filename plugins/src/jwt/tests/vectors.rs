@@ -152,14 +152,8 @@ fn gateway_23_a_token_has_one_form() {
         (format!("{good}="), Some(Fault::Signature)),
         (format!("{good}.x"), FOREIGN),
         (format!("{good} "), Some(Fault::Signature)),
-        (
-            format!("{head}.{payload}.x.{signature}.y"),
-            FOREIGN,
-        ),
-        (
-            format!("{head}=.{payload}.{signature}"),
-            FOREIGN,
-        ),
+        (format!("{head}.{payload}.x.{signature}.y"), FOREIGN),
+        (format!("{head}=.{payload}.{signature}"), FOREIGN),
         (String::new(), FOREIGN),
         ("..".to_owned(), FOREIGN),
         ("x".repeat(1_000_000), Some(Fault::TooLong)),
@@ -177,10 +171,7 @@ fn gateway_23_a_token_has_one_form() {
         ),
         (issuer.sign(&header, "[]"), FOREIGN),
         (issuer.sign(&header, &deep[..4_000]), FOREIGN),
-        (
-            issuer.sign(&format!("\u{feff}{header}"), &claims),
-            FOREIGN,
-        ),
+        (issuer.sign(&format!("\u{feff}{header}"), &claims), FOREIGN),
     ] {
         assert_eq!(check(&token), fault, "{}", &token[..token.len().min(80)]);
     }

@@ -44,12 +44,28 @@ const PAIRS: [Alg; 9] = [
 
 /// Valid ones that are refused all the same, and why.
 const NOT_OURS: [(&str, u32, &str); 10] = [
-    ("json_web_signature", 346, "a PS384 token, and the key is said to be for PS256"),
-    ("json_web_signature", 350, "a PS384 token, and the key is said to be for PS256"),
+    (
+        "json_web_signature",
+        346,
+        "a PS384 token, and the key is said to be for PS256",
+    ),
+    (
+        "json_web_signature",
+        350,
+        "a PS384 token, and the key is said to be for PS256",
+    ),
     ("json_web_signature", 347, "ES512 can't be named in a table"),
     ("json_web_signature", 351, "ES512 can't be named in a table"),
-    ("json_web_signature", 372, "a character that base64url has not, in the header"),
-    ("json_web_signature", 373, "a character that base64url has not, in the payload"),
+    (
+        "json_web_signature",
+        372,
+        "a character that base64url has not, in the header",
+    ),
+    (
+        "json_web_signature",
+        373,
+        "a character that base64url has not, in the payload",
+    ),
     ("json_web_crypto", 48, "two secrets: a table names one"),
     ("json_web_crypto", 50, "encrypted"),
     ("json_web_crypto", 67, "encrypted"),
@@ -67,7 +83,9 @@ fn keys(group: &Group) -> Option<(KeySet, Vec<Alg>)> {
     {
         let alg = key["alg"].as_str().and_then(Alg::named)?;
         let secret = URL_SAFE_NO_PAD.decode(key["k"].as_str()?).ok()?;
-        let long_enough = alg.secret_bytes().is_some_and(|least| secret.len() >= least);
+        let long_enough = alg
+            .secret_bytes()
+            .is_some_and(|least| secret.len() >= least);
         return long_enough.then(|| (KeySet::shared(&secret, &[alg]), vec![alg]));
     }
     let document = json!({ "keys": group.keys }).to_string();
@@ -100,18 +118,27 @@ fn gateway_23_wycheproof() {
                 Value::String(text) => text.clone(),
                 other => other.to_string(),
             };
-            let held = keys.as_ref().is_some_and(|(set, algs)| holds(&token, set, algs));
-            let exempt = NOT_OURS.iter().any(|(suite, id, _)| (*suite, *id) == (&*group.suite, vector.id));
+            let held = keys
+                .as_ref()
+                .is_some_and(|(set, algs)| holds(&token, set, algs));
+            let exempt = NOT_OURS
+                .iter()
+                .any(|(suite, id, _)| (*suite, *id) == (&*group.suite, vector.id));
             let mistaken = MISTAKEN.contains(&(&*group.suite, vector.id));
             match (vector.good ^ mistaken, held) {
                 (false, false) => refused += 1,
                 (true, true) if !exempt => accepted += 1,
                 (true, false) if exempt => not_ours += 1,
-                _ => wrong.push(format!("{} {} {}, {}: held {held}", group.suite, vector.id, group.about, vector.about)),
+                _ => wrong.push(format!(
+                    "{} {} {}, {}: held {held}",
+                    group.suite, vector.id, group.about, vector.about
+                )),
             }
         }
     }
-    println!("wycheproof: {refused} invalid refused, {accepted} valid accepted, {not_ours} valid not taken");
+    println!(
+        "wycheproof: {refused} invalid refused, {accepted} valid accepted, {not_ours} valid not taken"
+    );
     for (suite, id, why) in NOT_OURS {
         println!("  {suite} {id}: {why}");
     }

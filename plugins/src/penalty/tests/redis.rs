@@ -54,7 +54,10 @@ async fn failures_in_one_gateway_are_known_in_the_others() {
         assert_eq!(answered(gateway, "192.0.2.1", 401).await.0, 401);
     }
     for gateway in &gateways {
-        assert!(until(gateway, "192.0.2.1", 429).await, "it waits everywhere");
+        assert!(
+            until(gateway, "192.0.2.1", 429).await,
+            "it waits everywhere"
+        );
         assert_eq!(answered(gateway, "192.0.2.2", 422).await.0, 422);
     }
 }

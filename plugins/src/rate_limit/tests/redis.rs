@@ -254,9 +254,14 @@ async fn gateway_33_a_redis_that_is_a_replica_does_not_count() {
 /// After a failover the name leads to another machine, while the old one keeps its connections.
 #[tokio::test]
 async fn gateway_33_the_new_master_is_found_behind_the_same_name() {
-    let (old, new) = (Server::start().expect("a Redis"), Server::start().expect("a Redis"));
+    let (old, new) = (
+        Server::start().expect("a Redis"),
+        Server::start().expect("a Redis"),
+    );
     let leads_to = Arc::new(std::sync::atomic::AtomicU16::new(old.port()));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let url = format!("redis://{}", listener.local_addr().expect("an address"));
     let name = Arc::clone(&leads_to);
     tokio::spawn(async move {
@@ -264,7 +269,8 @@ async fn gateway_33_the_new_master_is_found_behind_the_same_name() {
             let port = name.load(std::sync::atomic::Ordering::Relaxed);
             tokio::spawn(async move {
                 let there = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
-                let _ = tokio::io::copy_bidirectional(&mut stream, &mut there.expect("it lives")).await;
+                let _ =
+                    tokio::io::copy_bidirectional(&mut stream, &mut there.expect("it lives")).await;
             });
         }
     });
@@ -293,7 +299,9 @@ async fn gateway_33_answers_without_sense_are_an_outage() {
         "HTTP/1.1 400 Bad Request\r\n\r\n",
         "",
     ] {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let url = format!("redis://{}", listener.local_addr().expect("an address"));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {

@@ -46,7 +46,8 @@ const REQUEST: [(&str, &str); 4] = [
 
 #[test]
 fn the_example_of_rfc_9421_b_2_5_holds() {
-    let keys = json!({ "test-shared-secret": { "alg": "hmac-sha256", "secret": SECRET, "sub": "a" } });
+    let keys =
+        json!({ "test-shared-secret": { "alg": "hmac-sha256", "secret": SECRET, "sub": "a" } });
     let signature = "sig-b25=:pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:";
     let input = r#"sig-b25=("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret""#;
     let mut request = REQUEST.to_vec();
