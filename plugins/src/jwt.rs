@@ -184,10 +184,9 @@ impl Plugin {
     }
 }
 
-/// The name of the way that is being built, as a route says it: `user`, of `auth.user`.
+/// The name of the way that is being built, as a route says it: `user`, of `auth.user.jwt`.
 pub(crate) fn way(env: &Env) -> Arc<str> {
-    let name = env.name();
-    Arc::from(name.rsplit_once('.').map_or(name, |(_, way)| way))
+    env.entry().into()
 }
 
 /// There are several `Authorization` headers: of two credentials none is chosen.
