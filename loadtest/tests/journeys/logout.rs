@@ -55,7 +55,7 @@ async fn refused(stage: &Stage, client: &Client) {
         // Below what one person may ask.
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    println!("refused {:?} after the logout", begun.elapsed());
+    eprintln!("refused {:?} after the logout", begun.elapsed());
     for path in ["/v1/me", "/v1/wallets"] {
         let answer = client.get(path).await;
         answer.expect_problem(401, "token_revoked");
