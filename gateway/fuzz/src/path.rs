@@ -18,6 +18,11 @@ pub fn run(bytes: &[u8]) {
     assert!(path.starts_with('/') && path.is_ascii(), "{path}");
     assert!(!path.contains(['?', '#']), "{path} ends before its end");
     let decoded = decode(&path);
+    assert_eq!(
+        decode(&decoded),
+        decoded,
+        "{raw:?} reads otherwise when it is decoded twice"
+    );
     for reading in [&path[..], &decoded] {
         assert!(
             !reading.contains("//")
