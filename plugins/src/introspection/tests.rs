@@ -139,7 +139,7 @@ fn folder() -> std::path::PathBuf {
 }
 
 fn link(env: &Env, config: Value) -> Result<Link, BuildError> {
-    let plugin = Kind::of::<Plugin>().build(config, &env.named("auth.opaque"))?;
+    let plugin = Kind::of::<Plugin>().build(config, &env.named("auth.opaque.introspection"))?;
     Ok(Link::new("opaque", plugin))
 }
 

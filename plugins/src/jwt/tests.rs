@@ -28,7 +28,7 @@ fn config(jwks: &str) -> Value {
 }
 
 fn link(env: &Env, config: Value) -> Result<Link, BuildError> {
-    let plugin = Kind::of::<Plugin>().build(config, &env.named("auth.user"))?;
+    let plugin = Kind::of::<Plugin>().build(config, &env.named("auth.user.jwt"))?;
     Ok(Link::new("user", plugin))
 }
 
