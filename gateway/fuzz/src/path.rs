@@ -45,10 +45,14 @@ fn decode(text: &str) -> String {
     let mut decoded = Vec::new();
     let mut rest = text.as_bytes();
     while let [byte, after @ ..] = rest {
-        let hex = after
-            .get(..2)
-            .and_then(|pair| std::str::from_utf8(pair).ok());
-        let value = hex.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        // Digits alone: `from_str_radix` takes a sign for one.
+        let digit = |at: usize| {
+            after
+                .get(at)
+                .and_then(|byte| char::from(*byte).to_digit(16))
+        };
+        let value = digit(0).zip(digit(1));
+        let value = value.and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
         match value {
             Some(value) if *byte == b'%' => {
                 decoded.push(value);
