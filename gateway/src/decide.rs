@@ -48,6 +48,8 @@ pub struct Located {
     pub host: String,
     /// The canonical path.
     pub path: String,
+    /// The path under which the upstream gets it, where the route rewrites it.
+    pub forwarded: Option<String>,
     /// The path's parameters.
     pub params: Params,
     /// Whether it is a CORS preflight (Fetch §4.8) for this route: only the edge stage runs.
@@ -91,13 +93,16 @@ pub fn locate(plan: &Plan, head: &RawHead<'_>) -> Result<Located, Refusal> {
         Miss::NotFound => Refusal::NotFound,
         Miss::MethodNotAllowed(allow) => Refusal::MethodNotAllowed { allow },
     })?;
-    Ok(Located {
+    let mut located = Located {
         route: found.value.clone(),
         params: found.params,
         path: path.into_owned(),
+        forwarded: None,
         host,
         preflight,
-    })
+    };
+    located.forwarded = located.rewritten();
+    Ok(located)
 }
 
 /// The method that a preflight asks for; `None` when the request is none.
@@ -224,10 +229,13 @@ impl Located {
         }
     }
 
-    /// The path that the upstream gets, if the request goes on.
-    pub(crate) fn forwarded(&self) -> Option<Cow<'_, str>> {
+    /// What the route makes of the path; `None` when it leaves it as it is.
+    fn rewritten(&self) -> Option<String> {
         let forward = self.route.action.forward()?;
-        Some(forward.rewrite.path(&self.asked(None)))
+        match forward.rewrite.path(&self.asked(None)) {
+            Cow::Borrowed(same) if same == self.path => None,
+            other => Some(other.into_owned()),
+        }
     }
 
     /// What is known once the asker has proven who they are, as far as the route asks for it.
@@ -251,6 +259,7 @@ impl Located {
             host: &self.host,
             authority: raw.authority.unwrap_or_default(),
             path: &self.path,
+            forwarded: self.forwarded.as_deref().unwrap_or(&self.path),
             query: raw.query,
             headers: raw.headers,
             client: asker.client,

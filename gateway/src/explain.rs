@@ -3,7 +3,6 @@
 mod lost;
 mod report;
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use anyhow::{Context, ensure};
@@ -188,10 +187,7 @@ fn way(
         action: route.action.to_string(),
         upstream: chosen.map(|upstream| upstream.name.to_string()),
         targets: chosen.map_or_else(Vec::new, |upstream| upstream.targets.clone()),
-        forwarded: located
-            .forwarded()
-            .filter(|path| **path != *located.path)
-            .map(Cow::into_owned),
+        forwarded: located.forwarded.clone(),
         mirror: route
             .action
             .forward()

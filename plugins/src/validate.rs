@@ -1,15 +1,15 @@
 //! Refuses requests that the backend's OpenAPI document does not describe.
 //!
 //! ```yaml
-//! validate:
-//!   document: openapi.json # OpenAPI 3.1, as JSON
-//!   operation: createTransfer # its operationId
+//! validate: openapi.json#createTransfer # OpenAPI 3.1, as JSON, and an operationId in it
 //! ```
 //!
 //! Judged are the parameters in path, query, headers and cookies, and a JSON body of at most 64 KiB.
-//! What the document does not name is refused in the query and let through in headers and cookies. A parameter with a default may be left out, whatever `required` says. A pattern that
-//! could take more than linear time, and a reference that leads out of the document, are refused
-//! when the table is loaded.
+//! The path is the one that the upstream gets: where a route rewrites it, the operation's is what it
+//! is rewritten to. What the document does not name is refused in the query and let through in
+//! headers and cookies. A parameter with a default may be left out, whatever `required` says. A
+//! pattern that could take more than linear time, and a reference that leads out of the document, are
+//! refused when the table is loaded.
 //!
 //! A body is read in one way only: no member twice, nested at most 32 deep, UTF-8 without a byte
 //! order mark, not compressed. What passes is sent on byte for byte.

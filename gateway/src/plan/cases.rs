@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::Plan;
@@ -154,7 +152,7 @@ fn told(decision: &Decision, asker: &Asker) -> Told {
             let upstream = decide::upstream(&located.route, who.as_deref(), asker.client);
             Told {
                 upstream: upstream.map(|upstream| upstream.name.to_string()),
-                path: located.forwarded().map(Cow::into_owned),
+                path: Some(located.forwarded.as_ref().unwrap_or(&located.path).clone()),
                 location: None,
             }
         }

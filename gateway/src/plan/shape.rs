@@ -1,4 +1,4 @@
-use plugin_sdk::Link;
+use plugin_sdk::{Link, Mode};
 
 use super::plugins;
 use super::source::Source;
@@ -54,7 +54,8 @@ pub(super) fn max_body(
     written: &table::Route,
     default: Size,
 ) -> u64 {
-    if written.validate.is_none() {
+    let judged = written.validate.as_ref();
+    if judged.is_none_or(|judged| judged.0.mode == Mode::Shadow) {
         return written.max_body.unwrap_or(default).0;
     }
     if let Some(size) = written.max_body.filter(|size| *size > MAX_VALIDATED_BODY) {

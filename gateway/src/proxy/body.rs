@@ -80,13 +80,7 @@ impl<'a> Preread<'a> {
             };
         }
         let most = limit.min(PREREAD);
-        let said = self
-            .session
-            .req_header()
-            .headers
-            .get(header::CONTENT_LENGTH);
-        let said: Option<usize> = said.and_then(|length| length.to_str().ok()?.parse().ok());
-        if said.is_some_and(|length| length > most) {
+        if self.said().is_some_and(|length| length > most) {
             return Err(BodyError::TooLong { limit: most });
         }
         // Until it is whole it is torn: a hook that is dropped meanwhile leaves it so.
@@ -96,6 +90,17 @@ impl<'a> Preread<'a> {
         self.state.torn = read.as_ref().err().copied();
         self.state.whole = read.as_ref().ok().cloned();
         read
+    }
+
+    /// The length that the head announces.
+    fn said(&self) -> Option<usize> {
+        let headers = &self.session.req_header().headers;
+        headers
+            .get(header::CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .parse()
+            .ok()
     }
 
     async fn read(&mut self, most: usize) -> std::result::Result<Bytes, BodyError> {
@@ -135,6 +140,10 @@ impl<'a> Preread<'a> {
 }
 
 impl Body for Preread<'_> {
+    fn length(&self) -> Option<usize> {
+        self.state.whole.as_ref().map(Bytes::len).or(self.said())
+    }
+
     fn read<'a>(
         &'a mut self,
         limit: usize,

@@ -74,6 +74,8 @@ pub(super) struct OwnHead {
     pub(super) host: String,
     pub(super) authority: String,
     pub(super) path: String,
+    /// The path under which the upstream gets it, where the route rewrites it.
+    pub(super) forwarded: Option<String>,
     pub(super) query: Option<String>,
     pub(super) client: IpAddr,
     /// `None` until the first callback of a request.
@@ -87,6 +89,7 @@ impl OwnHead {
             host: &self.host,
             authority: &self.authority,
             path: &self.path,
+            forwarded: self.forwarded.as_deref().unwrap_or(&self.path),
             query: self.query.as_deref(),
             headers,
             client: self.client,
@@ -114,6 +117,7 @@ impl Context {
                 host: String::new(),
                 authority: String::new(),
                 path: String::new(),
+                forwarded: None,
                 query: None,
                 client: IpAddr::from([0, 0, 0, 0]),
                 visit: None,
@@ -197,6 +201,7 @@ impl Context {
         self.facts.params = located.params;
         self.head.host = located.host;
         self.head.path = located.path;
+        self.head.forwarded = located.forwarded;
         self.preflight = located.preflight;
         self.route = Some(located.route);
     }

@@ -31,6 +31,7 @@ mod proxied;
 mod reload;
 mod revocation;
 mod routing;
+mod shadow;
 mod shake;
 mod slow;
 mod stage;

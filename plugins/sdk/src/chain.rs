@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::request::Look;
 use crate::{AnyPlugin, Flow, Outcome, Reply, Request, ResponseHead, Seen, Stage};
 
 /// One plugin in a chain, under the name that the route table gives it.
@@ -27,8 +28,9 @@ pub enum Mode {
     /// What it refuses is refused.
     #[default]
     Enforce,
-    /// It refuses nothing and changes nothing; what it would have refused is counted. Somebody whom
-    /// it knows stays unknown.
+    /// It refuses nothing and changes nothing, neither the request nor the answer; what it would
+    /// have refused is counted. Somebody whom it knows stays unknown. A body that does not say how
+    /// long it is, is not judged.
     Shadow,
 }
 
@@ -90,12 +92,14 @@ impl Chain {
                 },
                 Mode::Shadow => {
                     let before = request.facts.clone();
+                    let look = request.set_look(Look::Harmless);
                     let refusal = ask(link, request).await;
+                    let judged = request.set_look(look) != Look::Withheld;
                     // What it holds is what it counts by.
                     let held = std::mem::take(&mut request.facts.held);
                     *request.facts = before;
                     request.facts.held = held;
-                    if refusal.is_some() {
+                    if judged && refusal.is_some() {
                         request.facts.would_deny.push(link.name.clone());
                     }
                 }
@@ -122,14 +126,21 @@ impl Chain {
     /// Runs the hooks on the head that the upstream gets.
     pub fn upstream_request(&self, seen: &Seen<'_>, headers: &mut HeaderMap) {
         for link in &self.links {
-            guard(|| link.plugin.upstream_request(seen, headers));
+            match link.mode {
+                Mode::Enforce => guard(|| link.plugin.upstream_request(seen, headers)),
+                Mode::Shadow => guard(|| link.plugin.upstream_request(seen, &mut headers.clone())),
+            };
         }
     }
 
     /// Runs the hooks on an answer's head, last plugin first: the outermost has the last word.
     pub fn response(&self, seen: &Seen<'_>, head: &mut ResponseHead) {
         for link in self.links.iter().rev() {
-            guard(|| link.plugin.response(seen, head));
+            match link.mode {
+                Mode::Enforce => guard(|| link.plugin.response(seen, head)),
+                // It counts by what it sees, and edits a copy.
+                Mode::Shadow => guard(|| link.plugin.response(seen, &mut head.clone())),
+            };
         }
     }
 

@@ -9,7 +9,7 @@ use identity::Principal;
 use serde_json::{Map, Value};
 
 /// A request's head as the gateway judges it. The path is the canonical one: the same string is
-/// matched, judged, cached, logged and forwarded.
+/// matched, judged, cached and logged.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
     /// The method.
@@ -20,6 +20,8 @@ pub struct Head<'a> {
     pub authority: &'a str,
     /// The canonical path.
     pub path: &'a str,
+    /// The path under which the upstream gets it: the same one, unless the route rewrites it.
+    pub forwarded: &'a str,
     /// The query as it came, without the `?`.
     pub query: Option<&'a str>,
     /// The headers as they came, less every form of an identity header.
@@ -137,12 +139,35 @@ pub struct Request<'a> {
     /// What is known of it so far.
     pub facts: &'a mut Facts,
     body: Option<&'a mut dyn Body>,
+    look: Look,
+}
+
+/// How a hook reads the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// As it likes: whatever becomes of the body, the hook's word counts.
+    Freely,
+    /// Only if that can't harm the request.
+    Harmless,
+    /// It would have harmed the request, and was not done: the hook's word is worth nothing.
+    Withheld,
 }
 
 impl<'a> Request<'a> {
     /// Puts together what a hook sees. `body: None` says that there is none.
     pub fn new(head: Head<'a>, facts: &'a mut Facts, body: Option<&'a mut dyn Body>) -> Self {
-        Self { head, facts, body }
+        let look = Look::Freely;
+        Self {
+            head,
+            facts,
+            body,
+            look,
+        }
+    }
+
+    /// Changes how the body is read; gives back how it was until now.
+    pub(crate) fn set_look(&mut self, look: Look) -> Look {
+        std::mem::replace(&mut self.look, look)
     }
 
     /// Reads the whole body, which the upstream then gets byte for byte. Only from
@@ -151,6 +176,11 @@ impl<'a> Request<'a> {
     /// Fails when it is longer than `limit` bytes or does not arrive.
     pub async fn body(&mut self, limit: usize) -> Result<Bytes, BodyError> {
         match &mut self.body {
+            Some(body) if self.look != Look::Freely && body.length().is_none() => {
+                // Too long a body is known for that by reading it, and can't be sent on then.
+                self.look = Look::Withheld;
+                Err(BodyError::Incomplete)
+            }
             Some(body) => body.read(limit).await,
             None => Ok(Bytes::new()),
         }
@@ -190,6 +220,9 @@ pub struct ResponseHead {
 
 /// A request's body, as the transport lends it.
 pub trait Body: Send {
+    /// How long it is, in bytes, if that is known before it is read.
+    fn length(&self) -> Option<usize>;
+
     /// Reads all of it, at most `limit` bytes.
     fn read<'a>(
         &'a mut self,

@@ -38,16 +38,37 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 /// A request to put before a chain.
 pub struct TestRequest {
-    method: Method,
-    path: String,
-    query: Option<String>,
-    headers: HeaderMap,
-    client: IpAddr,
+    head: OwnHead,
     body: Option<Bytes>,
     /// What its connection tells.
     pub connection: Connection,
     /// What becomes known of it.
     pub facts: Facts,
+}
+
+struct OwnHead {
+    method: Method,
+    path: String,
+    forwarded: Option<String>,
+    query: Option<String>,
+    headers: HeaderMap,
+    client: IpAddr,
+}
+
+impl OwnHead {
+    fn view<'a>(&'a self, connection: &'a Connection) -> Head<'a> {
+        Head {
+            method: &self.method,
+            host: "edge.test",
+            authority: "edge.test",
+            path: &self.path,
+            forwarded: self.forwarded.as_deref().unwrap_or(&self.path),
+            query: self.query.as_deref(),
+            headers: &self.headers,
+            client: self.client,
+            connection,
+        }
+    }
 }
 
 impl TestRequest {
@@ -61,11 +82,14 @@ impl TestRequest {
             None => (target, None),
         };
         Self {
-            method: method.parse().expect("a method"),
-            path: path.to_owned(),
-            query,
-            headers: HeaderMap::new(),
-            client: IpAddr::from([192, 0, 2, 1]),
+            head: OwnHead {
+                method: method.parse().expect("a method"),
+                path: path.to_owned(),
+                forwarded: None,
+                query,
+                headers: HeaderMap::new(),
+                client: IpAddr::from([192, 0, 2, 1]),
+            },
             body: None,
             connection: Connection::default(),
             facts: Facts {
@@ -82,7 +106,7 @@ impl TestRequest {
     /// When it is not one.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.append(
+        self.head.headers.append(
             name.parse::<HeaderName>().expect("a header name"),
             HeaderValue::from_str(value).expect("a header value"),
         );
@@ -95,7 +119,14 @@ impl TestRequest {
     /// When it is no address.
     #[must_use]
     pub fn from(mut self, client: &str) -> Self {
-        self.client = client.parse().expect("an address");
+        self.head.client = client.parse().expect("an address");
+        self
+    }
+
+    /// Lets the upstream get it under another path.
+    #[must_use]
+    pub fn forwarded(mut self, path: &str) -> Self {
+        self.head.forwarded = Some(path.to_owned());
         self
     }
 
@@ -132,16 +163,7 @@ impl TestRequest {
         stages: impl Fn(Stage) -> bool,
     ) -> Option<Box<Reply>> {
         let mut body = self.body.clone().map(Whole);
-        let head = Head {
-            method: &self.method,
-            host: "edge.test",
-            authority: "edge.test",
-            path: &self.path,
-            query: self.query.as_deref(),
-            headers: &self.headers,
-            client: self.client,
-            connection: &self.connection,
-        };
+        let head = self.head.view(&self.connection);
         let body = body.as_mut().map(|body| body as &mut dyn Body);
         chain
             .request(&mut Request::new(head, &mut self.facts, body), stages)
@@ -166,22 +188,13 @@ impl TestRequest {
     }
 
     fn parts(&mut self) -> (Head<'_>, &mut Facts) {
-        let head = Head {
-            method: &self.method,
-            host: "edge.test",
-            authority: "edge.test",
-            path: &self.path,
-            query: self.query.as_deref(),
-            headers: &self.headers,
-            client: self.client,
-            connection: &self.connection,
-        };
+        let head = self.head.view(&self.connection);
         (head, &mut self.facts)
     }
 
     /// Runs the hooks on the head that the upstream gets and returns that head.
     pub fn upstream(&self, chain: &Chain) -> HeaderMap {
-        let mut headers = self.headers.clone();
+        let mut headers = self.head.headers.clone();
         chain.upstream_request(&self.seen(), &mut headers);
         headers
     }
@@ -195,16 +208,7 @@ impl TestRequest {
     /// The same, to look at.
     pub fn seen(&self) -> Seen<'_> {
         Seen {
-            head: Head {
-                method: &self.method,
-                host: "edge.test",
-                authority: "edge.test",
-                path: &self.path,
-                query: self.query.as_deref(),
-                headers: &self.headers,
-                client: self.client,
-                connection: &self.connection,
-            },
+            head: self.head.view(&self.connection),
             facts: &self.facts,
         }
     }
@@ -225,6 +229,10 @@ pub fn proof() -> Proof {
 struct Whole(Bytes);
 
 impl Body for Whole {
+    fn length(&self) -> Option<usize> {
+        Some(self.0.len())
+    }
+
     fn read<'a>(
         &'a mut self,
         limit: usize,

@@ -90,7 +90,7 @@ impl Parameters {
     /// What is wrong with a request's head, at most a handful.
     pub(super) fn judge(&self, head: &Head<'_>) -> Vec<Fault> {
         let mut faults = Vec::new();
-        self.judge_path(head.path, &mut faults);
+        self.judge_path(head.forwarded, &mut faults);
         self.judge_query(head.query.unwrap_or_default(), &mut faults);
         for (name, parameter) in &self.headers {
             let values = head.headers.get_all(name).iter();

@@ -117,6 +117,17 @@ fn a_path_is_the_operations() {
     }
 }
 
+/// Where a route has another path than its operation, what the upstream gets is the operation's.
+#[test]
+fn a_path_that_was_rewritten_is_judged_as_the_upstream_gets_it() {
+    for (forwarded, status) in [(WALLET, 200), ("/v1/wallets/7/entries", 400)] {
+        let request = TestRequest::new("GET", "/api/my/entries").forwarded(forwarded);
+        assert_eq!(ask("listEntries", request).0, status, "{forwarded}");
+    }
+    let request = TestRequest::new("GET", WALLET).forwarded("/internal");
+    assert_eq!(ask("listEntries", request).0, 400);
+}
+
 #[test]
 fn a_header_is_there_once_and_fits() {
     let body = || wish().to_string();

@@ -108,21 +108,19 @@ impl Context {
             cookies: &self.plan.cookies,
             credentials: &self.plan.credentials,
             websocket: self.websocket,
-            h2: route.action.upstream().is_some_and(|upstream| upstream.h2),
+            h2: upstream.h2,
             now: now.map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX)),
         })
     }
 
     /// The canonical path that was judged, or what the route makes of it, and the query as it came.
     pub(in crate::proxy) fn target(&self) -> Result<Uri> {
-        let route = self.route.as_ref().ok_or_else(unrouted)?;
-        let forward = route.action.forward().ok_or_else(unrouted)?;
-        let path = forward.rewrite.path(&self.asked(route));
-        let text = match &self.head.query {
-            Some(query) => format!("{path}?{query}"),
-            None => path.into_owned(),
+        let path = self.head.forwarded.as_ref().unwrap_or(&self.head.path);
+        let target = match &self.head.query {
+            Some(query) => format!("{path}?{query}").parse(),
+            None => path.parse(),
         };
-        text.parse()
+        target
             .map_err(|_| Error::explain(ErrorType::InternalError, "a canonical path is no target"))
     }
 }
@@ -142,6 +140,7 @@ impl Context {
         let mut headers = headers.clone();
         let forward = Forward {
             upstream: &mirror.upstream.name,
+            h2: mirror.upstream.h2,
             ..self.forward()?
         };
         forward::write(&mut headers, &forward);

@@ -68,6 +68,10 @@ impl Plugin for Probe {
             }
         })
     }
+    fn upstream_request(&self, _seen: &Seen<'_>, headers: &mut HeaderMap) {
+        self.note("upstream");
+        headers.insert("x-last", HeaderValue::from_static(self.name));
+    }
     fn response(&self, _seen: &Seen<'_>, head: &mut ResponseHead) {
         self.note("response");
         if self.act == Act::Panic {
@@ -210,6 +214,22 @@ fn a_shadow_refuses_nothing_and_is_taken_down() {
                 .contains(&"b request".into())
         );
     }
+}
+
+/// Neither the upstream nor the client may notice it.
+#[test]
+fn a_shadow_edits_nothing() {
+    let (chain, diary) = chain(&[("a", Stage::Shape, Act::Pass)]);
+    let mut links = chain.links().to_vec();
+    links[0].mode = Mode::Shadow;
+    let chain = Chain::new(links);
+    let request = TestRequest::new("GET", "/");
+    assert!(request.upstream(&chain).is_empty());
+    let head = request.respond(&chain, ResponseHead::default());
+    assert!(head.headers.is_empty());
+    // It counts by what it sees.
+    let seen = ["a upstream", "a response"];
+    assert_eq!(*diary.lock().expect("the diary"), seen);
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn verify(method: Method, path: &str, headers: &[(&'static str, &str)], keys: &V
         host: "example.com",
         authority: "Example.com:443",
         path,
+        forwarded: path,
         query: Some("param=Value&Pet=dog"),
         headers: &map,
         client: std::net::IpAddr::from([192, 0, 2, 1]),
