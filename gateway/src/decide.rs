@@ -65,6 +65,8 @@ pub enum Refusal {
     Host,
     /// No route has this path: 404.
     NotFound,
+    /// What tells the routes of this path apart came more than once: 400.
+    Unclear,
     /// Routes have this path and take other methods: 405.
     MethodNotAllowed {
         /// What they take.
@@ -91,6 +93,7 @@ pub fn locate(plan: &Plan, head: &RawHead<'_>) -> Result<Located, Refusal> {
     };
     let found = found.map_err(|miss| match miss {
         Miss::NotFound => Refusal::NotFound,
+        Miss::Unclear => Refusal::Unclear,
         Miss::MethodNotAllowed(allow) => Refusal::MethodNotAllowed { allow },
     })?;
     let mut located = Located {
@@ -310,6 +313,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST,
                 "bad_request",
                 "The host is missing or is none",
+            ),
+            Self::Unclear => Reply::problem(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "A header or parameter that must come once came more than once",
             ),
             Self::NotFound => Reply::problem(StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed { allow } => {

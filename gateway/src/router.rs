@@ -9,7 +9,8 @@
 //! 4. the number of conditions on headers and the query, then how many of them name a value.
 //!
 //! A request never falls through to a wider path, whose rules may be weaker: not for its method,
-//! and not when it meets no conditions of the most specific one, which is a 404.
+//! and not when it meets no conditions of the most specific one, which is a 404. Nor does it fall
+//! through to fewer conditions by saying twice what they are on: that is a 400.
 
 mod condition;
 mod host;
@@ -22,7 +23,7 @@ use std::collections::HashMap;
 use http::Method;
 use plugin_sdk::Params;
 
-pub use condition::{Conditions, Signs, Wanted};
+pub use condition::{Conditions, Fit, Signs, Wanted};
 pub use host::Host;
 pub use pattern::{Pattern, PatternError, Segment};
 pub use sample::Sample;
@@ -73,6 +74,9 @@ pub struct Found<'a, T> {
 pub enum Miss {
     /// No rule has this path, or those that have it ask for something else in headers or query.
     NotFound,
+    /// What a rule of this path asks of headers or query came more than once: who reads the one
+    /// value would judge by other rules than who reads the other.
+    Unclear,
     /// The rules of this path take other methods.
     MethodNotAllowed(Vec<Method>),
 }
@@ -137,7 +141,7 @@ impl<T> Router<T> {
         if !self.takes(leaf, method) {
             return Err(Miss::MethodNotAllowed(self.methods(leaf)));
         }
-        let (rule, value) = self.choose(leaf, method, signs).ok_or(Miss::NotFound)?;
+        let (rule, value) = self.choose(leaf, method, signs)?;
         let names = rule.path.params();
         let params = names.cloned().zip(caught.into_iter().map(String::from));
         Ok(Found {
@@ -179,15 +183,27 @@ impl<T> Router<T> {
         of(method) || *method == Method::HEAD && of(&Method::GET)
     }
 
-    fn choose(&self, leaf: &[usize], method: &Method, signs: &Signs<'_>) -> Option<&(Match, T)> {
+    fn choose(
+        &self,
+        leaf: &[usize],
+        method: &Method,
+        signs: &Signs<'_>,
+    ) -> Result<&(Match, T), Miss> {
         let taking = |wanted: &Method| {
-            let mut rules = leaf.iter().map(|&index| &self.rules[index]);
-            rules.find(|(rule, _)| rule.methods.contains(wanted) && rule.conditions.hold(signs))
+            let rules = leaf.iter().map(|&index| &self.rules[index]);
+            let rules = rules.filter(|(rule, _)| rule.methods.contains(wanted));
+            let mut fits = rules.map(|rule| (rule, rule.0.conditions.fit(signs)));
+            match fits.find(|(_, fit)| *fit != Fit::Fails) {
+                Some((rule, Fit::Holds)) => Ok(rule),
+                Some(_) => Err(Miss::Unclear),
+                None => Err(Miss::NotFound),
+            }
         };
-        taking(method).or_else(|| {
+        match taking(method) {
             // RFC 9110 §9.3.2: HEAD is GET without the content.
-            (*method == Method::HEAD).then(|| taking(&Method::GET))?
-        })
+            Err(Miss::NotFound) if *method == Method::HEAD => taking(&Method::GET),
+            taken => taken,
+        }
     }
 
     fn methods(&self, leaf: &[usize]) -> Vec<Method> {

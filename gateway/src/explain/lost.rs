@@ -3,7 +3,7 @@ use http::Method;
 use super::report::RunnerUp;
 use crate::decide::{self, RawHead};
 use crate::plan::Plan;
-use crate::router::{Host, Match, Segment, Signs};
+use crate::router::{Fit, Host, Match, Segment, Signs};
 
 /// Every other route whose path fits, and why it is not the one.
 pub(super) fn runners_up(plan: &Plan, head: &RawHead<'_>, winner: Option<&str>) -> Vec<RunnerUp> {
@@ -75,8 +75,10 @@ fn why(
         query: head.query,
         preflight: false,
     };
-    if !rule.conditions.hold(&signs) {
-        return format!("asks for {}", rule.conditions);
+    match rule.conditions.fit(&signs) {
+        Fit::Fails => return format!("asks for {}", rule.conditions),
+        Fit::Unclear => return format!("asks for {}, of which one came twice", rule.conditions),
+        Fit::Holds => {}
     }
     match won.map(|won| &won.conditions) {
         Some(asked) if asked.rank() < rule.conditions.rank() => {

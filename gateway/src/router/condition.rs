@@ -23,6 +23,18 @@ pub enum Wanted {
     Present,
 }
 
+/// Whether conditions hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fit {
+    /// One of them does not.
+    Fails,
+    /// None fails, and one is on what came more than once: which of the values a backend reads
+    /// can't be known.
+    Unclear,
+    /// All of them do.
+    Holds,
+}
+
 /// How specific conditions are; the smaller the more. The number of conditions counts first, then
 /// how many of them name a value.
 pub(crate) type Rank = (Reverse<usize>, Reverse<usize>);
@@ -54,21 +66,26 @@ impl Conditions {
         (Reverse(wanted().count()), Reverse(named.count()))
     }
 
-    /// Whether all of them hold.
-    pub fn hold(&self, signs: &Signs<'_>) -> bool {
+    /// Whether they hold.
+    pub fn fit(&self, signs: &Signs<'_>) -> Fit {
         let headers = |(name, wanted): &(HeaderName, Wanted)| {
             if signs.preflight {
-                return is_announced(name, signs.headers);
+                return match is_announced(name, signs.headers) {
+                    true => Fit::Holds,
+                    false => Fit::Fails,
+                };
             }
             let values = signs.headers.get_all(name).iter();
-            wanted.is(values.map(|value| value.as_bytes().into()))
+            wanted.fit(values.map(|value| value.as_bytes().into()))
         };
         let query = |(name, wanted): &(Box<str>, Wanted)| {
             let pairs = form_urlencoded::parse(signs.query.unwrap_or_default().as_bytes());
             let ours = pairs.filter(|(key, _)| **key == **name);
-            wanted.is(ours.map(|(_, value)| bytes(value)))
+            wanted.fit(ours.map(|(_, value)| bytes(value)))
         };
-        self.headers.iter().all(headers) && self.query.iter().all(query)
+        let headers = self.headers.iter().map(headers);
+        let all = headers.chain(self.query.iter().map(query));
+        all.min().unwrap_or(Fit::Holds)
     }
 
     /// Whether some request could meet both.
@@ -85,14 +102,22 @@ fn may_both_hold<N: PartialEq>(ours: &[(N, Wanted)], theirs: &[(N, Wanted)]) -> 
 }
 
 impl Wanted {
-    /// Values that come twice are none: which of them a backend takes can't be known.
-    fn is<'a>(&self, mut values: impl Iterator<Item = Cow<'a, [u8]>>) -> bool {
-        match (self, values.next(), values.next()) {
-            (Self::Present, first, _) => first.is_some(),
-            (Self::OneOf(known), Some(value), None) => {
-                known.iter().any(|one| one.as_bytes() == &*value)
-            }
-            (Self::OneOf(_), ..) => false,
+    fn fit<'a>(&self, mut values: impl Iterator<Item = Cow<'a, [u8]>>) -> Fit {
+        let Some(first) = values.next() else {
+            return Fit::Fails;
+        };
+        let Self::OneOf(known) = self else {
+            return Fit::Holds;
+        };
+        let is_wanted = |value: &Cow<'_, [u8]>| known.iter().any(|one| one.as_bytes() == &**value);
+        match (is_wanted(&first), values.next()) {
+            (true, None) => Fit::Holds,
+            (false, None) => Fit::Fails,
+            (true, Some(_)) => Fit::Unclear,
+            (false, Some(next)) => match is_wanted(&next) || values.any(|one| is_wanted(&one)) {
+                true => Fit::Unclear,
+                false => Fit::Fails,
+            },
         }
     }
 
@@ -164,22 +189,24 @@ mod tests {
                 headers: vec![(beta.clone(), wanted)],
                 query: vec![],
             };
-            conditions.hold(&Signs {
+            conditions.fit(&Signs {
                 headers: &headers,
                 query: None,
                 preflight: false,
             })
         };
         for (wanted, values, holds) in [
-            (one_of(&["1"]), &["1"][..], true),
-            (one_of(&["1"]), &["2"], false),
-            (one_of(&["1"]), &["1", "1"], false),
-            (one_of(&["1"]), &["1,1"], false),
-            (one_of(&["1"]), &[], false),
-            (one_of(&["1", "2"]), &["2"], true),
-            (Wanted::Present, &[""], true),
-            (Wanted::Present, &["1", "2"], true),
-            (Wanted::Present, &[], false),
+            (one_of(&["1"]), &["1"][..], Fit::Holds),
+            (one_of(&["1"]), &["2"], Fit::Fails),
+            (one_of(&["1"]), &["1", "1"], Fit::Unclear),
+            (one_of(&["1"]), &["2", "1"], Fit::Unclear),
+            (one_of(&["1"]), &["2", "3"], Fit::Fails),
+            (one_of(&["1"]), &["1,1"], Fit::Fails),
+            (one_of(&["1"]), &[], Fit::Fails),
+            (one_of(&["1", "2"]), &["2"], Fit::Holds),
+            (Wanted::Present, &[""], Fit::Holds),
+            (Wanted::Present, &["1", "2"], Fit::Holds),
+            (Wanted::Present, &[], Fit::Fails),
         ] {
             assert_eq!(is(wanted.clone(), values), holds, "{wanted:?} {values:?}");
         }
@@ -193,26 +220,27 @@ mod tests {
                 headers: vec![],
                 query: vec![("v".into(), wanted)],
             };
-            conditions.hold(&Signs {
+            conditions.fit(&Signs {
                 headers: &headers,
                 query,
                 preflight: false,
             })
         };
         for (wanted, query, holds) in [
-            (one_of(&["2"]), Some("v=2"), true),
-            (one_of(&["2"]), Some("a=1&v=2&b"), true),
-            (one_of(&["2"]), Some("%76=%32"), true),
-            (one_of(&["a b"]), Some("v=a+b"), true),
-            (one_of(&["2"]), Some("v=2&v=2"), false),
-            (one_of(&["2"]), Some("v=2&%76=3"), false),
-            (one_of(&["2"]), Some("V=2"), false),
-            (one_of(&["2"]), Some("vv=2"), false),
-            (one_of(&["2"]), None, false),
-            (one_of(&[""]), Some("v"), true),
-            (Wanted::Present, Some("v"), true),
-            (Wanted::Present, Some("v=1&v=2"), true),
-            (Wanted::Present, Some("w=v"), false),
+            (one_of(&["2"]), Some("v=2"), Fit::Holds),
+            (one_of(&["2"]), Some("a=1&v=2&b"), Fit::Holds),
+            (one_of(&["2"]), Some("%76=%32"), Fit::Holds),
+            (one_of(&["a b"]), Some("v=a+b"), Fit::Holds),
+            (one_of(&["2"]), Some("v=2&v=2"), Fit::Unclear),
+            (one_of(&["2"]), Some("v=3&v=3"), Fit::Fails),
+            (one_of(&["2"]), Some("v=2&%76=3"), Fit::Unclear),
+            (one_of(&["2"]), Some("V=2"), Fit::Fails),
+            (one_of(&["2"]), Some("vv=2"), Fit::Fails),
+            (one_of(&["2"]), None, Fit::Fails),
+            (one_of(&[""]), Some("v"), Fit::Holds),
+            (Wanted::Present, Some("v"), Fit::Holds),
+            (Wanted::Present, Some("v=1&v=2"), Fit::Holds),
+            (Wanted::Present, Some("w=v"), Fit::Fails),
         ] {
             assert_eq!(is(wanted.clone(), query), holds, "{wanted:?} {query:?}");
         }

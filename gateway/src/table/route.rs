@@ -128,7 +128,8 @@ pub struct Respond {
 /// before the longest `*.name` before any), the path (segment by segment, a literal before `{param}`
 /// before `/**`), then the number of conditions on headers and query, then how many of them name a
 /// value. A method that the most specific path does not take is a 405, a request that meets none of
-/// its conditions a 404: neither falls through to a wider path.
+/// its conditions a 404: neither falls through to a wider path. What a condition asks to have one
+/// value must come once: a request that says it twice, and once as asked, is a 400.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
