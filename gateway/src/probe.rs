@@ -59,7 +59,8 @@ pub enum Verdict {
 pub async fn probe(plan: &Plan, target: &Target, token: Option<&Token>) -> Report {
     let mut results = Vec::new();
     for attempt in attempt::all(plan, target, token) {
-        let answer = tokio::time::timeout(WITHIN, target.ask(&attempt.request)).await;
+        let answer = target.ask(attempt.host.as_deref(), &attempt.request);
+        let answer = tokio::time::timeout(WITHIN, answer).await;
         results.push(judge(&attempt, answer));
         tokio::time::sleep(PAUSE).await;
     }

@@ -17,6 +17,8 @@ use crate::router::Sample;
 pub(super) struct Attempt {
     pub(super) name: String,
     pub(super) request: String,
+    /// The host that a connection for it is made to, where it is not the edge's own.
+    pub(super) host: Option<String>,
     pub(super) expect: Expect,
 }
 
@@ -95,7 +97,7 @@ pub(super) fn all(plan: &Plan, target: &Target, token: Option<&Token>) -> Vec<At
             }
         }
         attempts.extend(wrong_method(plan, target, route));
-        attempts.extend(long_body(target, route));
+        attempts.extend(long_body(plan, target, route));
     }
     attempts
 }
@@ -157,17 +159,20 @@ fn general(plan: &Plan, target: &Target) -> Vec<Attempt> {
         .map(|(name, method, path, headers, body, status)| Attempt {
             name: name.into(),
             request: head(method, path, &host, headers) + body,
+            host: None,
             expect: Expect::Status(vec![status]),
         })
         .collect();
     attempts.push(Attempt {
         name: "a head that is too long".into(),
         request: head("GET", "/", &host, &format!("x-probe: {long}\r\n")),
+        host: None,
         expect: Expect::Status(vec![400, 431]),
     });
     attempts.push(Attempt {
         name: "a page of another origin".into(),
         request: head("GET", "/", &host, "origin: https://probe.invalid\r\n"),
+        host: None,
         expect: Expect::NoForeignOrigin,
     });
     attempts
@@ -227,14 +232,7 @@ fn refusal(
     asker: &Asker,
 ) -> Option<u16> {
     let host = authority(target, sample);
-    let head = RawHead {
-        method: &sample.method,
-        authority: Some(&host),
-        path: &sample.path,
-        query: sample.query.as_deref(),
-        headers: &sample.headers,
-    };
-    let decision = decide::decide(plan, &head, asker);
+    let decision = decide::decide(plan, &raw(sample, &sample.method, &host), asker);
     decision
         .status()
         .filter(|_| decision.route() == Some(&route.id))
@@ -254,7 +252,8 @@ fn attempt(
         .map(|(name, value)| format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())))
         .collect();
     all += headers;
-    if !matches!(sample.method, Method::GET | Method::HEAD | Method::DELETE) {
+    let bare = matches!(sample.method, Method::GET | Method::HEAD | Method::DELETE);
+    if !bare && !headers.contains("content-length:") {
         all += "content-length: 0\r\n";
     }
     let path = match &sample.query {
@@ -269,6 +268,7 @@ fn attempt(
             &authority(target, sample),
             &all,
         ),
+        host: sample.host.clone(),
         expect: Expect::Status(statuses),
     }
 }
@@ -287,14 +287,8 @@ fn wrong_method(plan: &Plan, target: &Target, route: &Route) -> Option<Attempt> 
     let method = untaken
         .into_iter()
         .find(|it| !taken.contains(it.as_str()))?;
-    let raw = RawHead {
-        method: &method,
-        authority: Some(&host),
-        path: &sample.path,
-        query: sample.query.as_deref(),
-        headers: &sample.headers,
-    };
-    let status = decide::decide(plan, &raw, &Asker::nobody()).status()?;
+    let head = raw(&sample, &method, &host);
+    let status = decide::decide(plan, &head, &Asker::nobody()).status()?;
     let wrong = Sample { method, ..sample };
     Some(attempt(
         target,
@@ -307,26 +301,29 @@ fn wrong_method(plan: &Plan, target: &Target, route: &Route) -> Option<Attempt> 
 }
 
 /// A body that says that it is too long, of which no byte follows.
-fn long_body(target: &Target, route: &Route) -> Option<Attempt> {
+fn long_body(plan: &Plan, target: &Target, route: &Route) -> Option<Attempt> {
     let sample = route
         .rule
         .samples()
         .find(|sample| matches!(sample.method, Method::POST | Method::PUT | Method::PATCH))?;
+    let host = authority(target, &sample);
+    let located = decide::locate(plan, &raw(&sample, &sample.method, &host)).ok()?;
+    if located.route.id != route.id {
+        return None;
+    }
     let headers = format!("content-length: {}\r\n", route.max_body.saturating_add(1));
-    let path = &sample.path;
-    Some(Attempt {
-        name: format!(
-            "{} {path} ({}), a body that is too long",
-            sample.method, route.id
-        ),
-        request: head(
-            sample.method.as_str(),
-            path,
-            &authority(target, &sample),
-            &headers,
-        ),
-        expect: Expect::Status(vec![413]),
-    })
+    let name = "a body that is too long";
+    Some(attempt(target, route, &sample, name, &headers, vec![413]))
+}
+
+fn raw<'a>(sample: &'a Sample, method: &'a Method, host: &'a str) -> RawHead<'a> {
+    RawHead {
+        method,
+        authority: Some(host),
+        path: &sample.path,
+        query: sample.query.as_deref(),
+        headers: &sample.headers,
+    }
 }
 
 fn authority(target: &Target, sample: &Sample) -> String {

@@ -73,14 +73,16 @@ impl Target {
         }
     }
 
-    /// Sends a request over a connection of its own.
-    pub(super) async fn ask(&self, request: &str) -> io::Result<Answer> {
+    /// Sends a request over a connection of its own, made for `host`: where an edge has several
+    /// certificates it takes a request only over a connection for its host.
+    pub(super) async fn ask(&self, host: Option<&str>, request: &str) -> io::Result<Answer> {
         let address = self.name.trim_start_matches('[').trim_end_matches(']');
         let tcp = TcpStream::connect((address, self.port)).await?;
         match &self.tls {
             None => exchange(tcp, request).await,
             Some(tls) => {
-                let name = ServerName::try_from(address.to_owned()).map_err(io::Error::other)?;
+                let name = host.unwrap_or(address).to_owned();
+                let name = ServerName::try_from(name).map_err(io::Error::other)?;
                 exchange(tls.connect(name, tcp).await?, request).await
             }
         }

@@ -12,7 +12,7 @@ routes:
   - { id: open, match: { method: GET, path: /open }, to: origin, auth: none, why_public: a test }
   - { id: mine, match: { method: [GET, POST], path: '/mine/{id}' }, to: origin, auth: user }
   - { id: ours, match: { method: PUT, path: /ours/** }, to: origin, auth: user, allow: { roles: [admin] }, max_body: 1KiB }
-  - { id: beta, match: { method: GET, path: /beta, headers: { x-beta: '1' }, query: { v: '2' } }, to: origin, auth: user }
+  - { id: beta, match: { method: [GET, POST], path: /beta, headers: { x-beta: '1' }, query: { v: '2' } }, to: origin, auth: user }
 ";
 
 #[tokio::test]
