@@ -23,12 +23,9 @@ use serde::Deserialize;
 
 /// Headers that the gateway writes or takes away itself, so that an edit would be in vain or worse:
 /// identity and credentials, origin and trace, routing, framing, and those of one hop (RFC 9110
-/// §7.6.1).
-const OURS: [&str; 23] = [
+/// §7.6.1). The table's own names for who is calling come to that.
+const OURS: [&str; 20] = [
     identity::HEADER,
-    "x-user-id",
-    "x-user-roles",
-    "x-session-id",
     "authorization",
     "forwarded",
     "x-forwarded-for",
@@ -90,10 +87,10 @@ impl plugin_sdk::Plugin for Plugin {
     const STAGE: Stage = Stage::Shape;
     type Config = Config;
 
-    fn build(config: Config, _env: &Env) -> Result<Self, BuildError> {
+    fn build(config: Config, env: &Env) -> Result<Self, BuildError> {
         Ok(Self {
-            request: Edit::build(&config.request, "request")?,
-            response: Edit::build(&config.response, "response")?,
+            request: Edit::build(&config.request, "request", env)?,
+            response: Edit::build(&config.response, "response", env)?,
         })
     }
 
@@ -107,11 +104,11 @@ impl plugin_sdk::Plugin for Plugin {
 }
 
 impl Edit {
-    fn build(edits: &Edits, side: &str) -> Result<Self, BuildError> {
+    fn build(edits: &Edits, side: &str, env: &Env) -> Result<Self, BuildError> {
         let mut set = Vec::with_capacity(edits.set.len());
         for (name, value) in &edits.set {
             let at = format!("{side}.set.{name}");
-            let header = editable(name, &at)?;
+            let header = editable(name, &at, env)?;
             let value = HeaderValue::from_str(value)
                 .map_err(|_| BuildError::new(&at, "the value is not one that a header can have"))?;
             if set.iter().any(|(other, _)| *other == header) {
@@ -123,7 +120,7 @@ impl Edit {
         let mut remove = Vec::with_capacity(edits.remove.len());
         for (index, name) in edits.remove.iter().enumerate() {
             let at = format!("{side}.remove.{index}");
-            let header = editable(name, &at)?;
+            let header = editable(name, &at, env)?;
             if set.iter().any(|(other, _)| *other == header) {
                 return Err(BuildError::new(&at, format!("`{header}` is set as well"))
                     .hint("setting a header replaces what was there"));
@@ -144,13 +141,15 @@ impl Edit {
     }
 }
 
-fn editable(name: &str, at: &str) -> Result<HeaderName, BuildError> {
+fn editable(name: &str, at: &str, env: &Env) -> Result<HeaderName, BuildError> {
     let header: HeaderName = name
         .parse()
         .map_err(|_| BuildError::new(at, format!("`{name}` is no header name")))?;
     // Some servers read `x_user_id` as `x-user-id`.
-    let read_as = header.as_str().replace(['_', '.'], "-");
-    if OURS.contains(&read_as.as_str()) {
+    let read_as = |name: &str| name.replace(['_', '.'], "-");
+    let read = read_as(header.as_str());
+    let mut told = env.identity_headers.iter();
+    if OURS.contains(&read.as_str()) || told.any(|name| read_as(name.as_str()) == read) {
         return Err(BuildError::new(
             at,
             format!("`{header}` is written by the gateway alone"),
@@ -161,6 +160,8 @@ fn editable(name: &str, at: &str) -> Result<HeaderName, BuildError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use plugin_sdk::Chain;
     use plugin_sdk::testing::{self, TestEnv, TestRequest};
     use serde_json::{Value, json};
@@ -199,10 +200,15 @@ mod tests {
 
     #[test]
     fn what_the_gateway_writes_is_refused() {
+        let mut lent = TestEnv::default();
+        let told = [HeaderName::from_static("x-account_id")];
+        lent.env.identity_headers = Arc::new(told);
+        let chain = |config| testing::chain::<Plugin>(config, &lent.env);
         for name in [
             "x-identity",
             "X_Identity",
-            "x.user.id",
+            "X-Account-Id",
+            "x.account.id",
             "Host",
             "TE",
             "Content-Length",

@@ -37,6 +37,8 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
     let listeners = listeners::compile(source, defaults.max_header);
     let management = listeners::management(source);
     let identity = identity::compile(source);
+    let told = identity.iter().flat_map(|identity| &identity.plain);
+    source.env.identity_headers = told.map(|(name, _)| name.clone()).collect();
     let upstreams = upstreams::compile(source);
     let caches = caches::compile(source);
     let mut links = plugins::compile(source);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 
 /// What the gateway lends to plugins while they are built and after.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct Env {
     pub upstreams: Arc<dyn Upstreams>,
     /// Where the cluster's Redis is (`redis://…`), when there is one.
     pub redis: Option<Arc<str>>,
+    /// The headers that tell upstreams who is calling, besides the seal: nobody else writes them.
+    pub identity_headers: Arc<[HeaderName]>,
     name: Arc<str>,
     tasks: Arc<dyn Tasks>,
     meter: Arc<dyn Meter>,
@@ -122,6 +124,7 @@ impl Env {
             fetch: lent.fetch,
             upstreams: lent.upstreams,
             redis: None,
+            identity_headers: Arc::default(),
             name: Arc::from(""),
             tasks: lent.tasks,
             meter: lent.meter,
