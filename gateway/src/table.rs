@@ -3,9 +3,11 @@
 //!
 //! Each named entry is read on its own ([`read`]), so that one mistake does not hide the next.
 
+pub(crate) mod case;
 pub(crate) mod destination;
 pub(crate) mod document;
 pub(crate) mod include;
+pub(crate) mod listener;
 pub(crate) mod percent;
 pub(crate) mod read;
 pub(crate) mod retries;
@@ -23,7 +25,9 @@ use plugin_sdk::Period;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use case::{Caller, Case, Expect};
 pub use destination::Destination;
+pub use listener::{Clients, KeyPair, Listener, Protocol, ProxyProtocol, Tls};
 pub use percent::Percent;
 pub use plugin_sdk::{OneOrMany, Reference};
 pub use retries::{Fault, Retries, RetryOn};
@@ -114,119 +118,6 @@ impl Priority {
             Self::Low => "low",
         }
     }
-}
-
-/// A socket that clients reach.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Listener {
-    /// The address and port, `0.0.0.0:8443`.
-    pub bind: std::net::SocketAddr,
-    /// The certificates. Without them the listener speaks plain HTTP.
-    #[serde(default)]
-    pub tls: Option<Tls>,
-    /// Of a plain listener: every request is sent on (308) to the same address at `https`, or at
-    /// `https:8443` when that is not port 443, and nothing else is served. Only hosts that a
-    /// certificate of another listener proves are sent on, others get a 421: no open redirect.
-    #[serde(default)]
-    pub redirect: Option<ToHttps>,
-    /// `required`: every connection begins with a PROXY header (protocol version 1 or 2), which
-    /// says who the client is. Only `trusted_proxies` may connect then. Default: none is expected,
-    /// and one that comes is refused as the malformed request that it is.
-    #[serde(default)]
-    pub proxy_protocol: Option<ProxyProtocol>,
-    /// The protocols offered. Default: both.
-    #[serde(default)]
-    pub http: Option<Vec<Protocol>>,
-    /// Address blocks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed. Default: none.
-    #[serde(default)]
-    pub trusted_proxies: Vec<String>,
-    /// More connections than this wait in the kernel's queue. Default: 10000.
-    #[serde(default)]
-    pub max_connections: Option<std::num::NonZeroUsize>,
-    /// More connections than this from one address (IPv6: one /64) are closed. Default: 1000.
-    #[serde(default)]
-    pub max_connections_per_ip: Option<std::num::NonZeroUsize>,
-    /// From accept to the end of the TLS handshake. Default: `10s`.
-    #[serde(default)]
-    pub handshake_timeout: Option<Period>,
-    /// From the first byte of a head to its last. Default: `10s`.
-    #[serde(default)]
-    pub header_timeout: Option<Period>,
-    /// Between two requests on a connection. Default: `60s`.
-    #[serde(default)]
-    pub idle_timeout: Option<Period>,
-    /// Between two reads or two writes of a body. Default: `30s`.
-    #[serde(default)]
-    pub stall_timeout: Option<Period>,
-}
-
-/// Where a listener's certificates lie. All files are watched: renewed ones are shown from the next
-/// handshake on, and running connections stay.
-///
-/// A client is shown the certificate that proves the name which it asks for (SNI), an exact name
-/// before a wildcard; the first one when none does. A request for a host that another certificate
-/// proves, or that is none of those that the one shown does, is refused with a 421.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// The certificate chain as PEM, leaf first.
-    pub cert: String,
-    /// The private key as PEM.
-    pub key: String,
-    /// Further certificates, for other names. No two may prove one name.
-    #[serde(default)]
-    pub more: Vec<KeyPair>,
-    /// The oldest TLS that is spoken, `"1.2"` or `"1.3"`. Of 1.2 only ECDHE with AES-GCM or
-    /// ChaCha20 is offered. Default: `"1.2"`.
-    #[serde(default)]
-    pub min: Option<TlsVersion>,
-    /// Asks clients for a certificate of their own. When this changes, running connections end
-    /// after their requests and no ticket of before is taken: all clients are judged anew.
-    #[serde(default)]
-    pub clients: Option<Clients>,
-}
-
-/// A certificate chain and its key.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KeyPair {
-    /// The certificate chain as PEM, leaf first.
-    pub cert: String,
-    /// The private key as PEM.
-    pub key: String,
-}
-
-/// Whose certificates are believed of clients.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Clients {
-    /// The authorities that they come from, as PEM: no others, and none of the system's.
-    pub ca: String,
-    /// What these have revoked, as PEM; of every authority in a client's chain, or it is refused.
-    #[serde(default)]
-    pub crl: Option<String>,
-    /// Whether who has none is refused in the handshake. Default: no, routes decide.
-    #[serde(default)]
-    pub required: bool,
-}
-
-/// Whether connections begin with a PROXY header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProxyProtocol {
-    /// All do.
-    Required,
-}
-
-/// A version of HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// HTTP/1.1.
-    H1,
-    /// HTTP/2.
-    H2,
 }
 
 /// Where operators and Kubernetes ask: `/livez`, `/readyz`, `/metrics`.
@@ -338,64 +229,4 @@ pub struct Cache {
     /// The most that all answers under this name may take. Default: `16MiB`.
     #[serde(default)]
     pub max_size: Option<Size>,
-}
-
-/// A request and what must become of it. Run at every check and before every reload.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Case {
-    /// The method and the path: `GET /v1/wallets/7`.
-    pub request: String,
-    /// The host asked for. Default: `edge.test`.
-    #[serde(default)]
-    pub host: Option<String>,
-    /// Headers.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Who is calling. Default: nobody.
-    #[serde(default, rename = "as")]
-    pub caller: Option<Caller>,
-    /// The address that it comes from. Default: `0.0.0.0`, which no block but all of them holds.
-    #[serde(default)]
-    pub from: Option<std::net::IpAddr>,
-    /// What must become of it.
-    pub expect: Expect,
-}
-
-/// Somebody who has proven who they are.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Caller {
-    /// The subject. Default: `test`.
-    pub sub: Option<String>,
-    /// The roles held.
-    pub roles: Vec<String>,
-    /// The scopes granted.
-    pub scopes: Vec<String>,
-    /// How long ago a second factor was used. Default: never.
-    pub second_factor: Option<Period>,
-    /// What else the issuer says of the caller.
-    pub claims: serde_json::Map<String, serde_json::Value>,
-}
-
-/// What must become of a request: it reaches a route, or it is refused with a status.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Expect {
-    /// The route that forwards it. With `status`: the route that refuses it.
-    #[serde(default)]
-    pub route: Option<String>,
-    /// The status that it is refused with, or that its route answers with by itself; what an
-    /// upstream would say can't be known here.
-    #[serde(default)]
-    pub status: Option<u16>,
-    /// The upstream that gets it.
-    #[serde(default)]
-    pub upstream: Option<String>,
-    /// The path that the upstream gets, once it is rewritten.
-    #[serde(default)]
-    pub path: Option<String>,
-    /// Where the client is sent, with a redirect.
-    #[serde(default)]
-    pub location: Option<String>,
 }

@@ -69,6 +69,12 @@ pub(crate) fn include(
             findings.push(finding.hint("included files lie in the table's folder or below it"));
             continue;
         }
+        // A pipe would hold the table up for as long as nobody writes into it.
+        if std::fs::metadata(&file).is_ok_and(|found| !found.is_file()) {
+            let message = format!("`include` comes to `{}`, which is no file", file.display());
+            findings.push(Finding::error("include.file", place, message));
+            continue;
+        }
         if let Some(other) = Document::open(&file, "the included file", findings) {
             document.take_in(other, findings);
         }

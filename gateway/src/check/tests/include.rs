@@ -44,6 +44,19 @@ fn further_files_are_taken_in() {
 }
 
 #[test]
+fn what_is_no_file_is_not_read() {
+    included(
+        "[routes.d/*]",
+        &[("routes.d/folder/x.yaml", "")],
+        expect![[r#"
+            error[include.file]: `include` comes to `routes.d/folder`, which is no file
+              --> routes.yaml:2:11
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+}
+
+#[test]
 fn mistakes_are_told_where_they_stand() {
     included(
         "[routes.d/*.yaml, one.yaml]",
