@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use arc_swap::ArcSwap;
 use clap::{Parser, Subcommand};
 use gateway::access_log;
@@ -120,9 +120,10 @@ struct Table {
 /// Who asks, and from where.
 #[derive(clap::Args)]
 struct Asker {
-    /// Who is calling: roles with commas between, or `anonymous`
-    #[arg(long = "as", value_name = "ROLES", default_value = "anonymous")]
-    roles: String,
+    /// The roles of whoever is calling, with commas between; `anonymous` for nobody, as when
+    /// nothing is said of the caller at all
+    #[arg(long = "as", value_name = "ROLES")]
+    roles: Option<String>,
     /// The caller's subject
     #[arg(long, value_name = "ID")]
     sub: Option<String>,
@@ -148,14 +149,25 @@ impl Asker {
                 .with_context(|| format!("write the claim `{claim}` as `name=text`"))?;
             Ok((name.to_owned(), text.into()))
         });
+        let nobody = self.roles.as_deref() == Some("anonymous");
+        let roles = self.roles.filter(|_| !nobody).unwrap_or_default();
+        let roles = roles.split(',').map(str::trim);
         let caller = Caller {
             sub: self.sub,
-            roles: self.roles.split(',').map(String::from).collect(),
+            roles: roles
+                .filter(|it| !it.is_empty())
+                .map(String::from)
+                .collect(),
             scopes: self.scopes,
             second_factor: self.second_factor,
             claims: claims.collect::<anyhow::Result<_>>()?,
         };
-        Ok((self.roles != "anonymous").then_some(caller))
+        let told = caller != Caller::default();
+        ensure!(
+            !(nobody && told),
+            "`--as anonymous` is nobody, of whom there is nothing to tell: leave it out"
+        );
+        Ok(told.then_some(caller))
     }
 }
 

@@ -50,6 +50,10 @@ pub enum TargetError {
 impl Redirect {
     /// Reads `https://new.example.com/{id}` or `/new/{id}` for a route of this pattern.
     pub fn parse(text: &str, status: StatusCode, pattern: &Pattern) -> Result<Self, TargetError> {
+        // Of other characters it is not told how they were meant to be escaped.
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TargetError::Malformed);
+        }
         let (origin, rest) = split(text)?;
         let (path, query) = match rest.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -136,7 +140,11 @@ fn split(text: &str) -> Result<(&str, &str), TargetError> {
         .find(['/', '?', '#'])
         .map_or(text.len(), |at| start + at);
     let authority: Authority = text[start..end].parse().map_err(|_| TargetError::Host)?;
-    if authority.as_str().contains(['@', '{', '}', '*']) || authority.host().is_empty() {
+    let end_of_host = authority.host().len();
+    let port = authority.as_str()[end_of_host..].strip_prefix(':');
+    let bad_port = port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..)));
+    let odd = authority.as_str().contains(['@', '{', '}', '*']);
+    if odd || bad_port || authority.host().is_empty() {
         return Err(TargetError::Host);
     }
     Ok((&text[..end], &text[end..]))
@@ -286,6 +294,11 @@ mod tests {
             ("/{name}", TargetError::UnknownParam("name".into())),
             ("/{id", TargetError::Malformed),
             ("/a b", TargetError::Malformed),
+            ("/a\u{7f}", TargetError::Malformed),
+            ("/größe", TargetError::Malformed),
+            ("https://new.test:0/", TargetError::Host),
+            ("https://new.test:99999/", TargetError::Host),
+            ("https://new.test:/", TargetError::Host),
             ("/a#b", TargetError::Malformed),
         ] {
             assert_eq!(address(to, "/old/7", None), Err(error), "{to}");

@@ -152,6 +152,11 @@ fn way_to_prove(
     if let Some(upstream) = inner.json()["upstream"].as_str() {
         source.resolve("upstreams", upstream, &inner, &["upstream"]);
     }
+    if inner.json().get("mode").is_some() {
+        let finding = part.error("mode", &[key, "mode"], format!("has its `mode` in `{key}`"));
+        let hint = format!("write it beside: `{{ {key}: {{ … }}, mode: shadow }}`");
+        source.findings.push(finding.hint(hint));
+    }
     let link = build(source, kind, name, &inner, inner.json())?;
     warn_of_no_certificates(source, kind, &inner);
     Some((Link { mode, ..link }, revocation))

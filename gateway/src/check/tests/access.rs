@@ -454,6 +454,16 @@ fn a_shadow() {
             routes.yaml: refused (1 error, 0 warnings)
         "#]],
     );
+    // What stands further in would be read by nobody.
+    spoilt(
+        "  user:\n    jwt:\n",
+        "  user:\n    jwt:\n      mode: shadow\n",
+        expect![[r#"
+            error[auth.mode]: auth "user" has its `mode` in `jwt`
+              --> routes.yaml:11:13      hint: write it beside: `{ jwt: { … }, mode: shadow }`
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
     // A way that refuses nobody keeps nobody out.
     spoilt(
         "  user:\n    jwt:\n",
