@@ -82,6 +82,37 @@ fn unknown_targets(page: &File, makefile: &str) -> Vec<String> {
         .collect()
 }
 
+/// Tests of attacks and outages that a page names, and that nobody has written.
+fn unwritten_tests(page: &File, is_written: impl Fn(&str) -> bool) -> Vec<String> {
+    let is_test = |word: &&str| {
+        let number = word.strip_prefix("gateway_").and_then(|rest| rest.get(..2));
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    quoted(&page.text)
+        .filter(is_test)
+        .filter(|word| !is_written(word))
+        .map(|word| {
+            format!(
+                "{} names the test {word}, which nobody has written",
+                page.path
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn tests_that_pages_name_are_written() {
+    let is_written = |name: &str| {
+        let head = format!("fn {name}(");
+        tree::rust().any(|file| file.text.contains(&head))
+    };
+    let pages = FILES.iter().filter(|file| file.path.ends_with(".md"));
+    let findings: Vec<_> = pages
+        .flat_map(|page| unwritten_tests(page, is_written))
+        .collect();
+    clean(&findings);
+}
+
 #[test]
 fn pages_point_at_what_is_there() {
     let root = tree::root();
@@ -132,6 +163,13 @@ fn a_dead_pointer_is_found() {
     finds(
         &unknown_targets(&page("    make fly\n"), "run: build\n"),
         "make fly",
+    );
+    finds(
+        &unwritten_tests(
+            &page("see `gateway_33_gone` and `gateway_requests`"),
+            |_| false,
+        ),
+        "gateway_33_gone",
     );
     clean(&unknown_targets(
         &page("`make run`, and we make sure"),
