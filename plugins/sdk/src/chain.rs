@@ -87,7 +87,7 @@ impl Chain {
             }
             match link.mode {
                 Mode::Enforce => match ask(link, request).await {
-                    None => {}
+                    None => name_the_way(request, link),
                     refusal => return refusal,
                 },
                 Mode::Shadow => {
@@ -149,6 +149,19 @@ impl Chain {
         for link in &self.links {
             guard(|| link.plugin.log(seen, outcome));
         }
+    }
+}
+
+/// A proof goes by the name that the table has for its way, whatever the plugin calls it: what is
+/// revoked is revoked by that name.
+fn name_the_way(request: &mut Request<'_>, link: &Link) {
+    if link.plugin.stage() != Stage::Identify {
+        return;
+    }
+    if let Some(proof) = &mut request.facts.proof
+        && proof.way != link.name
+    {
+        Arc::make_mut(proof).way = link.name.clone();
     }
 }
 

@@ -269,3 +269,26 @@ fn a_stranger_hears_the_first_way_that_has_more_to_say() {
     let broken = challenge(&[("a", Stage::Identify, Act::Panic)], Mode::Enforce);
     assert_eq!(broken.expect("a 500").code(), "internal");
 }
+
+/// A plugin that calls itself something else would escape what is revoked by the table's name.
+#[test]
+fn a_proof_goes_by_the_name_of_the_table() {
+    struct Believes;
+    impl crate::Plugin for Believes {
+        const NAME: &'static str = "believes";
+        const STAGE: Stage = Stage::Identify;
+        type Config = ();
+        fn build((): (), _: &crate::Env) -> Result<Self, crate::BuildError> {
+            Ok(Self)
+        }
+        fn request(&self, request: &mut Request<'_>) -> Flow {
+            let who = Arc::new(identity::Principal::default());
+            request.facts.know(who, Arc::new(crate::testing::proof()));
+            Flow::Continue
+        }
+    }
+    let chain = Chain::new(vec![Link::new("staff", Arc::new(Believes))]);
+    let mut request = TestRequest::new("GET", "/");
+    assert!(at_once(request.run(&chain)).is_none());
+    assert_eq!(&*request.facts.proof.expect("a proof").way, "staff");
+}
