@@ -45,7 +45,13 @@ async fn gateway_33_an_issuer_that_fails_is_our_trouble() {
         stage.issuer.play(act);
         stage.pass(200).await;
         assert_eq!(stage.ask("t1").await, OK, "{what}");
-        assert!(stage.lent.meter.of("auth.opaque.introspection", "introspection_stale") > 0);
+        assert!(
+            stage
+                .lent
+                .meter
+                .of("auth.opaque.introspection", "introspection_stale")
+                > 0
+        );
         stage.pass(99).await;
         assert_eq!(stage.ask("t1").await, OK, "{what}");
         // Its own end comes first here.
@@ -105,7 +111,13 @@ async fn a_flood_of_tokens_asks_no_more_than_so_much_at_once() {
         before.elapsed()
     );
     assert_eq!(stage.issuer.most_at_once(), 4);
-    assert!(stage.lent.meter.of("auth.opaque.introspection", "introspection_crowded") > 0);
+    assert!(
+        stage
+            .lent
+            .meter
+            .of("auth.opaque.introspection", "introspection_crowded")
+            > 0
+    );
     // Nothing is left behind.
     stage.issuer.says(&good(json!({})));
     stage.pass(3).await;
