@@ -50,7 +50,7 @@ mod replay;
 
 use input::Input;
 use keys::{Keys, Known};
-use replay::{Replays, Taken};
+use replay::{Moment, Replays, Taken, Terms};
 
 const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
@@ -116,6 +116,7 @@ pub struct Plugin {
     max_age_s: i64,
     skew_s: i64,
     replays: Arc<Replays>,
+    terms: Terms,
     clock: Arc<dyn Clock>,
     env: Env,
 }
@@ -182,20 +183,23 @@ impl plugin_sdk::Plugin for Plugin {
             .map(|name| format!("{name:?}"))
             .collect();
         let wanted = format!("sig=({});created;keyid", names.join(" "));
-        // Longer than any signature is good for, whatever the clocks say.
-        let window = config.max_age.0 + 2 * config.skew.0 + Duration::from_secs(2);
-        let remembered = config.remembered.get();
-        let replays = format!("signatures of {} {window:?} {remembered}", env.name());
+        let (max_age_s, skew_s) = (seconds(config.max_age), seconds(config.skew));
+        let terms = Terms {
+            good_for_s: max_age_s.saturating_add(skew_s),
+            window: config.max_age.0 + 2 * config.skew.0 + Duration::from_secs(2),
+            most: config.remembered.get(),
+        };
         Ok(Self {
             way: env.entry().into(),
             keys,
             wanted: HeaderValue::from_str(&wanted)
                 .map_err(|_| BuildError::new("cover", "a name is not ASCII"))?,
             cover: config.cover,
-            max_age_s: seconds(config.max_age),
-            skew_s: seconds(config.skew),
-            // Outlives a reload: else every edit of the table would let old signatures in again.
-            replays: env.keep(&replays, || Replays::new(window, remembered)),
+            max_age_s,
+            skew_s,
+            // Outlives a reload, whatever was edited: else old signatures would be let in again.
+            replays: env.keep(&format!("signatures of {}", env.name()), Replays::default),
+            terms,
             clock: Arc::clone(&env.clock),
             env: env.clone(),
         })
@@ -297,8 +301,16 @@ impl Plugin {
         if !whole {
             return self.refuse(Verdict::Refused(Fault::Digest), request);
         }
-        match self.replays.take(held.once, self.clock.monotonic()) {
+        let now = Moment {
+            unix: self.clock.unix(),
+            monotonic: self.clock.monotonic(),
+        };
+        let taken = self
+            .replays
+            .take(held.once, held.created, now, self.terms);
+        match taken {
             Taken::First => {}
+            Taken::Forgotten => return self.refuse(Verdict::Refused(Fault::Old), request),
             Taken::Again => return self.refuse(Verdict::Refused(Fault::Replayed), request),
             Taken::Full => {
                 self.env.count("signatures_full");

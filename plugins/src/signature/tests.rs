@@ -403,11 +403,20 @@ fn no_request_is_taken_twice() {
         "invalid_signature"
     );
 
-    // A reload of the table forgets nothing.
-    let config = json!({ "keys": "$file:replay" });
-    let reloaded = chain::<Plugin>(config, &stage.lent.env).expect("builds");
-    let reply = at_once(nonce(now).request().run(&reloaded)).expect("a refusal");
-    assert_eq!(reply.code(), "invalid_signature");
+    // A reload of the table forgets nothing, whatever was edited.
+    for (key, value) in [
+        ("cover", json!(super::everything())),
+        ("remembered", json!(7)),
+        ("skew", json!("1m")),
+        ("max_age", json!("1h")),
+    ] {
+        let config = json!({ "keys": "$file:replay", key: value });
+        let reloaded = chain::<Plugin>(config, &stage.lent.env).expect("builds");
+        for taken in [nonce(now), Signed::post()] {
+            let reply = at_once(taken.request().run(&reloaded)).expect("a refusal");
+            assert_eq!(reply.code(), "invalid_signature", "{key}");
+        }
+    }
 
     let full = Stage::with("full", json!({ "remembered": 2 }));
     assert_eq!(full.ask(&mut Signed::get().request()).0, "");
