@@ -79,7 +79,7 @@ impl plugin_sdk::Plugin for Plugin {
         Ok(Self {
             way,
             provider: Provider::start(&settings, env),
-            memory: Memory::of(env, &settings),
+            memory: Memory::of(env),
             settings,
             env: env.clone(),
         })

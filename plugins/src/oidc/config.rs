@@ -14,7 +14,7 @@ use crate::cors::check_origin;
 use crate::jwt::{Alg, Mapping, Paths, check_issuer};
 
 /// A session that lasts longer is none that somebody has begun.
-const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Who signs people in, and how a browser keeps that.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 use moka::sync::Cache;
 use plugin_sdk::Env;
 
-use super::config::Settings;
+use super::config::MAX_TTL;
 use super::pending;
 
 /// So many states and sessions are remembered, some 200 bytes each.
@@ -19,12 +19,12 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// The memory of this way, which outlives a reload.
-    pub(super) fn of(env: &Env, settings: &Settings) -> Arc<Self> {
-        let life = Duration::from_secs(settings.life.ttl_s.unsigned_abs());
-        env.keep(&format!("oidc memory {} {life:?}", env.name()), || Self {
+    /// The memory of this way, which outlives a reload, whatever was edited.
+    pub(super) fn of(env: &Env) -> Arc<Self> {
+        env.keep(&format!("oidc memory {}", env.name()), || Self {
             states: lasting(Duration::from_secs(2 * pending::LASTS_S.unsigned_abs())),
-            sessions: lasting(life),
+            // Not the table's time of now: with a longer one what is over would be good again.
+            sessions: lasting(MAX_TTL),
         })
     }
 

@@ -164,7 +164,7 @@ async fn gateway_34_an_answer_with_a_session_is_kept_by_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn signing_out_ends_it_here_and_at_the_provider() {
-    let stage = Stage::new().await;
+    let mut stage = Stage::new().await;
     let mut browser = Browser::signed_in(&stage).await;
     let stolen = browser.clone();
     browser.open(&stage, "/auth/login?return_to=/a").await;
@@ -191,6 +191,12 @@ async fn signing_out_ends_it_here_and_at_the_provider() {
     assert!(
         stolen.clone().known(&stage).await.is_none(),
         "a copy is worth nothing"
+    );
+    let longer = json!({ "name": "__Host-staff", "key": "$file:session.key", "ttl": "9h" });
+    stage.reload(json!({ "cookie": longer }));
+    assert!(
+        stolen.clone().known(&stage).await.is_none(),
+        "nor is it once the table was edited"
     );
 }
 

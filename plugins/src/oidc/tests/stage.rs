@@ -40,6 +40,7 @@ pub(super) struct Stage {
     pub(super) chain: Chain,
     clock: Arc<StoppedClock>,
     meter: Arc<TestMeter>,
+    env: Env,
 }
 
 pub(super) fn config(changes: Value) -> Value {
@@ -70,6 +71,11 @@ pub(super) fn config(changes: Value) -> Value {
     config
 }
 
+fn chain(changes: Value, env: &Env) -> Chain {
+    let plugin = Kind::of::<super::Plugin>().build(config(changes), env);
+    Chain::new(vec![Link::new("staff", plugin.expect("builds"))])
+}
+
 /// The folder with the keys of the example.
 pub(super) fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/oidc")
@@ -96,14 +102,18 @@ impl Stage {
             meter: meter.clone(),
         };
         let env = Env::new(folder(), lent).named("auth.staff.oidc");
-        let plugin = Kind::of::<super::Plugin>().build(config(changes), &env);
-        let link = Link::new("staff", plugin.expect("builds"));
         Self {
             provider,
-            chain: Chain::new(vec![link]),
+            chain: chain(changes, &env),
             clock,
             meter,
+            env,
         }
+    }
+
+    /// Loads the table anew.
+    pub(super) fn reload(&mut self, changes: Value) {
+        self.chain = chain(changes, &self.env);
     }
 
     pub(super) fn now(&self) -> i64 {
