@@ -288,6 +288,10 @@ pub(crate) async fn revoke(
     let Path(id) = id.map_err(|_| ApiKeyError::NotFound)?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
+    // A rotation under way ends first: gateways must be told of the secret that it makes as well.
+    if !store::lock_owner(&mut tx, caller.user_id).await? {
+        return Err(ApiKeyError::Gone);
+    }
     let ended = store::secrets_of(&mut tx, caller.user_id, id).await?;
     if !store::remove(&mut tx, caller.user_id, id).await? {
         return Err(ApiKeyError::NotFound);

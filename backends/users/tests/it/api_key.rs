@@ -379,6 +379,41 @@ async fn a_key_is_changed_and_taken_back_and_the_record_says_so() {
 }
 
 #[tokio::test]
+async fn gateways_are_told_of_a_secret_that_was_being_made() {
+    let stage = Stage::start().await;
+    let ann = signed_in(&stage, "ann@example.com").await;
+    let made = create(&stage, &ann, "k", json!({})).await;
+    let path = format!("{PATH}/{}", id(&made));
+
+    // A rotation that has done all but commit.
+    let mut rotation = stage.pool().begin().await.expect("a transaction");
+    for step in [
+        "select id from users.account for no key update",
+        "insert into users.api_key_secret (id, hash, api_key_id, issued_at)
+        select gen_random_uuid(), decode(repeat('07', 32), 'hex'), id, created_at from users.api_key",
+    ] {
+        let done = sqlx::query(step).execute(&mut *rotation).await;
+        done.expect("a step of it");
+    }
+    let commit = async {
+        let waits = "select exists (select from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock')";
+        while stage.column::<bool>(waits).await != [true] {
+            tokio::task::yield_now().await;
+        }
+        rotation.commit().await.expect("a commit");
+    };
+    let revoke = stage.call_as(&ann, "DELETE", &path, None, Value::Null);
+    let both = futures::future::join(revoke, commit);
+    let (revoked, ()) = tokio::time::timeout(std::time::Duration::from_secs(60), both)
+        .await
+        .expect("neither waits for ever");
+    assert_eq!(revoked.status, 204);
+    let secrets = "select id from users.revocation where kind = 'api_key'";
+    assert_eq!(stage.column::<String>(secrets).await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_wish_out_of_bounds_makes_no_key() {
     let stage = Stage::start().await;
     let ann = signed_in(&stage, "ann@example.com").await;
