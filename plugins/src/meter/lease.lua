@@ -18,12 +18,13 @@ if ARGV[1] == 'window' then
   end
   local used = redis.call('LLEN', KEYS[1])
   if used >= most then
-    return { 0, 0, math.ceil(oldest + us - now) }
+    -- A clock that was ahead may have written what is still to come.
+    return { 0, 0, math.ceil(math.min(oldest + us - now, us)) }
   end
   -- Lua writes large numbers with 14 digits only.
   redis.call('RPUSH', KEYS[1], string.format('%.0f', now))
   redis.call('PEXPIRE', KEYS[1], math.ceil(us / 1000) + 1)
-  return { 1, most - used - 1, math.ceil((oldest or now) + us - now) }
+  return { 1, most - used - 1, math.ceil(math.min((oldest or now) + us - now, us)) }
 end
 
 if ARGV[1] == 'calendar' then

@@ -96,7 +96,7 @@ impl Rule {
         }
         let doubled = self.from_us.saturating_mul(1 << record.level.min(40));
         record.until = now + doubled.min(self.to_us);
-        record.level += 1;
+        record.level = record.level.saturating_add(1);
         true
     }
 

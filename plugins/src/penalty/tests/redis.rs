@@ -24,10 +24,13 @@ fn gateway(url: &str, on_outage: &str) -> Chain {
 
 /// The same, and what it counts.
 fn counted(url: &str, on_outage: &str) -> (Chain, std::sync::Arc<TestMeter>) {
+    built(url, on_outage, config())
+}
+
+fn built(url: &str, on_outage: &str, mut config: Value) -> (Chain, std::sync::Arc<TestMeter>) {
     let mut lent = TestEnv::new("", std::sync::Arc::new(OnTokio));
     lent.env.clock = std::sync::Arc::new(SystemClock::default());
     lent.env.redis = Some(url.into());
-    let mut config = config();
     config["scope"] = "cluster".into();
     config["on_outage"] = on_outage.into();
     (chain(&lent, config).expect("builds"), lent.meter)
@@ -116,6 +119,26 @@ async fn a_success_in_one_gateway_clears_all() {
         }
     };
     assert!(cleared.await);
+}
+
+/// What a milder table has counted is no nonsense to a stricter one: else whoever failed often
+/// could take the penalty down for all.
+#[tokio::test]
+async fn gateway_32_what_was_counted_by_a_milder_rule_counts_by_a_stricter_one() {
+    let redis = Server::start().expect("a Redis");
+    let url = redis.url();
+    let mut mild = config();
+    mild["failures"] = "2/15m".into();
+    mild["penalty"] = json!({ "from": "1h", "to": "1h" });
+    let (mild, _) = built(&url, "local", mild);
+    for _ in 0..2 {
+        assert_eq!(answered(&mild, "192.0.2.1", 401).await.0, 401);
+    }
+    until_redis_has(&url, "l", |level| level == "1").await;
+    let mut strict = config();
+    strict["failures"] = "1/15m".into();
+    let (strict, _) = built(&url, "local", strict);
+    assert!(until(&strict, "192.0.2.1", 429).await, "it waits here too");
 }
 
 #[tokio::test]

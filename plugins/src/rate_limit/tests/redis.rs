@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use ::local::redis::Server;
+use plugin_sdk::testing::TestMeter;
 use plugin_sdk::{SystemClock, Tasks};
 
 use super::*;
@@ -19,6 +20,7 @@ impl Tasks for OnTokio {
 /// A gateway of its own: what it keeps, no other one finds.
 struct Gateway {
     chain: Chain,
+    meter: Arc<TestMeter>,
 }
 
 impl Gateway {
@@ -27,7 +29,8 @@ impl Gateway {
         lent.env.clock = Arc::new(SystemClock::default());
         lent.env.redis = Some(url.into());
         let chain = chain(&lent, config).expect("builds");
-        Self { chain }
+        let meter = lent.meter;
+        Self { chain, meter }
     }
 
     async fn call(&self, client: &str) -> Call {
@@ -323,5 +326,7 @@ async fn gateway_33_answers_without_sense_are_an_outage() {
         }
         let deny = Gateway::new(&url, strict("deny"));
         assert_eq!(deny.call("192.0.2.1").await.status, 503, "{answer:?}");
+        let outages = deny.meter.of("limits.login", "redis_outage");
+        assert!(outages > 0, "{answer:?}: it is asked again and again");
     }
 }
