@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 pub use crate::whose::Per;
 
-use crate::meter::{Said, too_many};
+use crate::meter::{Said, limit_name, too_many};
 
 /// How many at once, and who.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -50,7 +50,7 @@ impl plugin_sdk::Plugin for Plugin {
     type Config = Config;
 
     fn build(config: Config, env: &Env) -> Result<Self, BuildError> {
-        let name = env.name().rsplit('.').next().unwrap_or_default();
+        let name = limit_name(env);
         let most = config.concurrent.get();
         let kept = format!("concurrency {} {:?}", env.name(), config.per);
         Ok(Self {

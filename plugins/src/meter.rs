@@ -55,7 +55,7 @@ impl Meter {
         exact: bool,
         env: &Env,
     ) -> Result<Self, BuildError> {
-        let name = env.name().rsplit('.').next().unwrap_or_default();
+        let name = limit_name(env);
         let said = Said::new(name, &format!("q={};w={}", rule.quota(), rule.quota_s()))?;
         let kept = format!("{kind} {} {per:?} {rule:?}", env.name());
         let local = env.keep(&kept, || Counters::new(rule));
@@ -168,6 +168,13 @@ fn now_us(rule: Rule, clock: &dyn Clock) -> u64 {
     past.map_or(0, |past| {
         u64::try_from(past.as_micros()).unwrap_or(u64::MAX)
     })
+}
+
+/// What the route table calls a limit: what follows `limits.`, dots included. Two limits that end
+/// alike must not share their keys in Redis.
+pub(crate) fn limit_name(env: &Env) -> &str {
+    let name = env.name();
+    name.split_once('.').map_or(name, |(_, name)| name)
 }
 
 /// 429, and when to come again.

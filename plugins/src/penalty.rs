@@ -40,7 +40,7 @@ pub use crate::meter::Rate;
 pub use crate::whose::Per;
 
 use crate::cluster::{Line, Terms};
-use crate::meter::{seconds, too_many, uncounted};
+use crate::meter::{limit_name, seconds, too_many, uncounted};
 use record::Rule;
 use records::{Entry, Records, Trying};
 
@@ -106,7 +106,7 @@ impl plugin_sdk::Plugin for Plugin {
             wait: PATIENCE,
             ..Terms::build(config.scope, config.on_outage, None)?
         };
-        let name = env.name().rsplit('.').next().unwrap_or_default();
+        let name = limit_name(env);
         let kept = format!("penalty {} {:?} {rule:?}", env.name(), config.per);
         let prefix = format!("vorota:penalty:{name}:");
         Ok(Self {
