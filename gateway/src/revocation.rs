@@ -55,6 +55,8 @@ pub struct Revocations {
 #[derive(Clone)]
 struct Running {
     feed: Arc<Feed>,
+    /// Where pushes come from.
+    redis: Option<Arc<str>>,
     _works: Arc<Works>,
 }
 
@@ -70,8 +72,6 @@ impl Drop for Works {
 pub(crate) struct Feed {
     /// The upstream that is asked.
     name: Arc<str>,
-    /// Where pushes come from.
-    redis: Option<Arc<str>>,
     /// For how long nothing may be heard, in milliseconds: the shortest that a way says.
     patience: AtomicU64,
     marks: Marks,
@@ -102,8 +102,12 @@ impl Revocations {
         let mut feeds: BTreeMap<Arc<str>, Running> = BTreeMap::new();
         for wish in plan.revocations.values() {
             let running = feeds.get(&wish.feed).or_else(|| old.get(&wish.feed));
-            let running = running.filter(|running| running.feed.redis == wish.redis);
-            let running = running.cloned().unwrap_or_else(|| self.start(wish));
+            let running = match running {
+                Some(running) if running.redis == wish.redis => running.clone(),
+                // Pushes come from elsewhere now: what is known, and who is under way, stays.
+                Some(running) => self.start(running.feed.clone(), wish),
+                None => self.start(Arc::new(Feed::new(wish.feed.clone())), wish),
+            };
             feeds.insert(wish.feed.clone(), running);
         }
         for (name, Running { feed, .. }) in &feeds {
@@ -116,21 +120,11 @@ impl Revocations {
         self.feeds.store(Arc::new(feeds));
     }
 
-    fn start(&self, wish: &plan::Revocation) -> Running {
-        let feed = Arc::new(Feed {
-            name: wish.feed.clone(),
-            redis: wish.redis.clone(),
-            patience: AtomicU64::new(u64::MAX),
-            marks: Marks::default(),
-            ties: Arc::default(),
-            started: Instant::now(),
-            contact: AtomicU64::new(0),
-            read: watch::Sender::new(false),
-            overflown: AtomicBool::new(false),
-        });
-        let works = follow::start(&feed, &self.asking, &self.metrics);
+    fn start(&self, feed: Arc<Feed>, wish: &plan::Revocation) -> Running {
+        let works = follow::start(&feed, wish.redis.as_ref(), &self.asking, &self.metrics);
         Running {
             feed,
+            redis: wish.redis.clone(),
             _works: Arc::new(Works(works)),
         }
     }
@@ -188,6 +182,19 @@ impl Revocations {
 }
 
 impl Feed {
+    fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            patience: AtomicU64::new(u64::MAX),
+            marks: Marks::default(),
+            ties: Arc::default(),
+            started: Instant::now(),
+            contact: AtomicU64::new(0),
+            read: watch::Sender::new(false),
+            overflown: AtomicBool::new(false),
+        }
+    }
+
     /// Whether all that was revoked is known here, give or take `patience`.
     fn is_known(&self, patience: Duration) -> bool {
         let bound = match self.contact.load(Ordering::Acquire) {

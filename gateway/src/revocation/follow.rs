@@ -33,12 +33,13 @@ const WAITING: usize = 64;
 /// Starts what keeps up with a feed. Must run within the runtime.
 pub(super) fn start(
     feed: &Arc<Feed>,
+    redis: Option<&Arc<str>>,
     asking: &Arc<Asking>,
     metrics: &Arc<Metrics>,
 ) -> Vec<AbortHandle> {
     let (tell, heard) = mpsc::channel(WAITING);
     let mut works = Vec::new();
-    if let Some(redis) = &feed.redis {
+    if let Some(redis) = redis {
         let listening = push::listen(feed.name.clone(), redis.clone(), tell);
         works.push(tokio::spawn(listening).abort_handle());
     }
@@ -135,8 +136,8 @@ impl Follower {
         if self.feed.overflown.load(Ordering::Acquire) {
             // What had no room is to be had from the start alone.
             self.cursor = None;
-            self.feed.overflown.store(false, Ordering::Release);
         }
+        let mut room = true;
         // What is older than our knowledge of the feed has come neither late nor early.
         let mut by = if self.cursor.is_some() { "feed" } else { "" };
         loop {
@@ -158,11 +159,15 @@ impl Follower {
                 self.count("lost");
                 self.cut(super::REVOKED, |_| true);
             }
-            self.take(&page, by);
+            room &= self.take(&page, by);
             self.cursor = Some(page.next);
             if page.next >= page.head {
                 break;
             }
+        }
+        if room {
+            // Only now: while it is read, and when it can't be, there still is more than we know.
+            self.feed.overflown.store(false, Ordering::Release);
         }
         self.feed.heard();
     }
@@ -173,16 +178,18 @@ impl Follower {
     }
 
     /// Takes in what is new of a page. `by` is how it came; empty for what is older than we are.
-    fn take(&self, page: &Page, by: &str) {
+    /// False when there was no room for all of it.
+    fn take(&self, page: &Page, by: &str) -> bool {
         let now = now_ms();
         let known = self.cursor.unwrap_or(0);
-        let mut some = false;
+        let (mut some, mut room) = (false, true);
         for item in page.items.iter().filter(|item| item.cursor > known) {
             some = true;
-            if !self.feed.marks.set(item, now / 1_000)
-                && !self.feed.overflown.swap(true, Ordering::AcqRel)
-            {
-                tracing::error!(feed = %self.feed.name, "more is revoked than there is room for: `on_outage` holds");
+            if !self.feed.marks.set(item, now / 1_000) {
+                room = false;
+                if !self.feed.overflown.swap(true, Ordering::AcqRel) {
+                    tracing::error!(feed = %self.feed.name, "more is revoked than there is room for: `on_outage` holds");
+                }
             }
             if !by.is_empty() {
                 let lag = (now - item.revoked_at_ms).max(0) as f64 / 1_000.0;
@@ -193,6 +200,7 @@ impl Follower {
         if some {
             self.cut_revoked();
         }
+        room
     }
 
     /// Cuts what is still under way in a moment of those who are revoked now.
@@ -274,4 +282,54 @@ fn now_ms() -> i64 {
     now.map_or(0, |past| {
         i64::try_from(past.as_millis()).unwrap_or(i64::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::marks::Marks;
+    use super::super::page::Item;
+    use super::*;
+
+    fn item(cursor: u64) -> Item {
+        Item {
+            cursor,
+            kind: "session".to_owned(),
+            id: format!("s{cursor}"),
+            not_before: None,
+            revoked_at_ms: now_ms(),
+            until: now_ms() / 1_000 + 60,
+        }
+    }
+
+    /// Security case 26: what had no room is not known before the feed was read anew.
+    #[tokio::test]
+    async fn gateway_26_too_many_marks_are_unknown_until_all_have_room() {
+        let feed = Feed {
+            marks: Marks::of(1),
+            ..Feed::new("users".into())
+        };
+        let mut follower = Follower {
+            feed: Arc::new(feed),
+            asking: Arc::default(),
+            metrics: Arc::new(Metrics::new()),
+            cursor: Some(0),
+            asked: None,
+            pushed: None,
+            away: false,
+            cutting: Arc::default(),
+        };
+        let page = Page {
+            after: 0,
+            next: 2,
+            head: 2,
+            lost: false,
+            at_ms: now_ms(),
+            items: vec![item(1), item(2)],
+        };
+        follower.hear(Heard::Page(page)).await;
+        assert!(!follower.feed.is_known(Duration::MAX));
+        // Nobody answers.
+        follower.catch_up().await;
+        assert!(!follower.feed.is_known(Duration::MAX), "nothing was read");
+    }
 }

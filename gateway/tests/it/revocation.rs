@@ -436,3 +436,23 @@ async fn a_reload_keeps_what_is_known_and_gateways_without_a_feed_ask_nobody() {
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(list.asked() <= asked + 1, "and nobody asks");
 }
+
+#[tokio::test]
+async fn gateway_26_another_redis_makes_nobody_forget_who_is_revoked() {
+    let list = List::default();
+    let stage = gateway(&list, None, "on_outage: deny, patience: 30s").await;
+    let ann = who("ann", "s1");
+    list.revoke("s1");
+    refused_after(&stage, &ann, Instant::now()).await;
+    let mut open = socket(&stage, &who("bob", "s2")).await;
+    list.set_away(true);
+    // Nobody listens there.
+    let redis = Address::of("redis://127.0.0.1:1");
+    stage
+        .reload("", &table(Some(&redis), "on_outage: deny, patience: 30s"))
+        .await;
+    assert_eq!(me(&stage, &ann).await.0, 401);
+    list.set_away(false);
+    list.revoke("s2");
+    open.rest().await;
+}
