@@ -107,7 +107,7 @@ fn check_diff_and_probe_speak_to_programs() {
     )
     .unwrap();
     let records = folder.join("access.ndjson");
-    let record = r#"{"at":"2026-11-21T10:00:00Z","method":"GET","path":"/v1/wallets","user":"u1"}"#;
+    let record = r#"{"at":"2026-11-21T10:00:00Z","method":"GET","path":"/v1/wallets","user":"u1","roles":["user"]}"#;
     std::fs::write(&records, format!("{record}\n{record}\n")).unwrap();
     let traffic = records.to_str().unwrap();
     let diff = gateway(&["diff", config, other, "--traffic", traffic, "--json"]);
