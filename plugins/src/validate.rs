@@ -1,7 +1,12 @@
 //! Refuses requests that the backend's OpenAPI document does not describe.
 //!
+//! A route says it as `validate: openapi.json#createTransfer`, or as a map with `operation` and
+//! `mode`; the plugin gets its parts:
+//!
 //! ```yaml
-//! validate: openapi.json#createTransfer # OpenAPI 3.1, as JSON, and an operationId in it
+//! validate:
+//!   document: openapi.json # OpenAPI 3.1, as JSON
+//!   operation: createTransfer # its operationId
 //! ```
 //!
 //! Judged are the parameters in path, query, headers and cookies, and a JSON body of at most 64 KiB.
