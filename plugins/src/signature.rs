@@ -305,9 +305,7 @@ impl Plugin {
             unix: self.clock.unix(),
             monotonic: self.clock.monotonic(),
         };
-        let taken = self
-            .replays
-            .take(held.once, held.created, now, self.terms);
+        let taken = self.replays.take(held.once, held.created, now, self.terms);
         match taken {
             Taken::First => {}
             Taken::Forgotten => return self.refuse(Verdict::Refused(Fault::Old), request),
