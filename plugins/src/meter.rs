@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
-use plugin_sdk::{BuildError, Clock, Env, Facts, Flow, Reply};
+use plugin_sdk::{BuildError, Clock, Env, Facts, Flow, Later, Reply, Request, Stage};
 
 mod leases;
 mod local;
@@ -18,11 +18,14 @@ pub(crate) use rule::{Rule, Verdict};
 pub(crate) use said::Said;
 
 use crate::cluster::{OnOutage, Terms};
+use crate::whose::Per;
 use leases::{Answer, Leases};
 use local::Counters;
 
 /// Counts calls by key, and says how it stands in the answer's headers.
 pub(crate) struct Meter {
+    per: Per,
+    env: Env,
     rule: Rule,
     on_outage: OnOutage,
     local: Arc<Counters>,
@@ -49,7 +52,7 @@ impl Meter {
     /// `exact`: in a cluster each call that may pass asks Redis.
     pub(crate) fn build(
         kind: &'static str,
-        per: &dyn std::fmt::Debug,
+        per: Per,
         rule: Rule,
         terms: Terms,
         exact: bool,
@@ -69,6 +72,8 @@ impl Meter {
             env.keep(&kept, || Leases::new(rule, exact, prefix, line, clock))
         });
         Ok(Self {
+            per,
+            env: env.clone(),
             rule,
             on_outage: terms.on_outage,
             local,
@@ -78,16 +83,29 @@ impl Meter {
         })
     }
 
+    /// Where it stands: whose calls are counted must be known there.
+    pub(crate) fn stage(&self) -> Stage {
+        self.per.stage()
+    }
+
     /// Judges a call by what is known here.
-    pub(crate) fn request(&self, key: &[u8], facts: &mut Facts, env: &Env) -> Flow {
-        let judged = self.judge(key, env);
-        self.answer(judged, facts)
+    pub(crate) fn request(&self, request: &mut Request<'_>) -> Flow {
+        let Some(key) = self.per.key(&request.seen()) else {
+            return Flow::Reply(Box::new(Reply::unauthenticated()));
+        };
+        let judged = self.judge(key.bytes(), &self.env);
+        self.answer(judged, request.facts)
     }
 
     /// The same, asking Redis, after [`Flow::Wait`].
-    pub(crate) async fn request_wait(&self, key: &[u8], facts: &mut Facts) -> Flow {
-        let judged = self.ask(key).await;
-        self.answer(judged, facts)
+    pub(crate) fn request_wait<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a> {
+        Box::pin(async move {
+            let Some(key) = self.per.key(&request.seen()) else {
+                return Flow::Reply(Box::new(Reply::unauthenticated()));
+            };
+            let judged = self.ask(key.bytes()).await;
+            self.answer(judged, request.facts)
+        })
     }
 
     fn judge(&self, key: &[u8], env: &Env) -> Judged {

@@ -20,7 +20,7 @@
 //!
 //! Keys, waiting for Redis, headers and memory are those of `rate_limit`.
 
-use plugin_sdk::{BuildError, Env, Flow, Later, Period, Reply, Request, Stage};
+use plugin_sdk::{BuildError, Env, Flow, Later, Period, Request, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -55,9 +55,7 @@ pub struct Config {
 
 /// The plugin.
 pub struct Plugin {
-    per: Per,
     meter: Meter,
-    env: Env,
 }
 
 impl plugin_sdk::Plugin for Plugin {
@@ -72,31 +70,20 @@ impl plugin_sdk::Plugin for Plugin {
             return Err(BuildError::new("exact", "goes with `scope: cluster` alone"));
         }
         let exact = config.exact.unwrap_or(false);
-        Ok(Self {
-            meter: Meter::build("quota", &config.per, rule, terms, exact, env)?,
-            per: config.per,
-            env: env.clone(),
-        })
+        let meter = Meter::build("quota", config.per, rule, terms, exact, env)?;
+        Ok(Self { meter })
     }
 
     fn stage(&self) -> Stage {
-        self.per.stage()
+        self.meter.stage()
     }
 
     fn request(&self, request: &mut Request<'_>) -> Flow {
-        match self.per.key(&request.seen()) {
-            Some(key) => self.meter.request(key.bytes(), request.facts, &self.env),
-            None => Flow::Reply(Box::new(Reply::unauthenticated())),
-        }
+        self.meter.request(request)
     }
 
     fn request_wait<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a> {
-        Box::pin(async move {
-            match self.per.key(&request.seen()) {
-                Some(key) => self.meter.request_wait(key.bytes(), request.facts).await,
-                None => Flow::Reply(Box::new(Reply::unauthenticated())),
-            }
-        })
+        self.meter.request_wait(request)
     }
 }
 

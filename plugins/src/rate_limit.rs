@@ -32,7 +32,7 @@
 
 use std::num::NonZeroU32;
 
-use plugin_sdk::{BuildError, Env, Flow, Later, Period, Reply, Request, Stage};
+use plugin_sdk::{BuildError, Env, Flow, Later, Period, Request, Stage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -86,9 +86,7 @@ impl Config {
 
 /// The plugin.
 pub struct Plugin {
-    per: Per,
     meter: Meter,
-    env: Env,
 }
 
 impl plugin_sdk::Plugin for Plugin {
@@ -100,31 +98,20 @@ impl plugin_sdk::Plugin for Plugin {
         let rule = Rule::rate(config.rate, config.burst)?;
         let terms = Terms::build(config.scope, config.on_outage, config.wait)?;
         let exact = config.exact()?;
-        Ok(Self {
-            meter: Meter::build("limit", &config.per, rule, terms, exact, env)?,
-            per: config.per,
-            env: env.clone(),
-        })
+        let meter = Meter::build("limit", config.per, rule, terms, exact, env)?;
+        Ok(Self { meter })
     }
 
     fn stage(&self) -> Stage {
-        self.per.stage()
+        self.meter.stage()
     }
 
     fn request(&self, request: &mut Request<'_>) -> Flow {
-        match self.per.key(&request.seen()) {
-            Some(key) => self.meter.request(key.bytes(), request.facts, &self.env),
-            None => Flow::Reply(Box::new(Reply::unauthenticated())),
-        }
+        self.meter.request(request)
     }
 
     fn request_wait<'a>(&'a self, request: &'a mut Request<'_>) -> Later<'a> {
-        Box::pin(async move {
-            match self.per.key(&request.seen()) {
-                Some(key) => self.meter.request_wait(key.bytes(), request.facts).await,
-                None => Flow::Reply(Box::new(Reply::unauthenticated())),
-            }
-        })
+        self.meter.request_wait(request)
     }
 }
 
