@@ -70,7 +70,7 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AddressKnown, CodeIssued, Purpose, UserVerified};
+    use crate::{AddressKnown, Channel, CodeIssued, Purpose, UserVerified};
 
     fn envelope<E: Event>(event: &E) -> Envelope {
         Envelope {
@@ -86,6 +86,8 @@ mod tests {
     fn an_event_survives_the_way() {
         let sent = CodeIssued {
             to: "ann@example.com".to_owned(),
+            channel: Channel::Email,
+            link: None,
             code: "123456".to_owned(),
             purpose: Purpose::VerifyEmail,
             expires_at: OffsetDateTime::UNIX_EPOCH,
@@ -100,6 +102,7 @@ mod tests {
     fn another_topic_is_refused_even_when_the_shape_fits() {
         let known = envelope(&AddressKnown {
             to: "ann@example.com".to_owned(),
+            channel: Channel::Email,
         });
         let error = known.open::<UserVerified>().expect_err("another topic");
         assert_eq!(

@@ -22,6 +22,7 @@ pub(crate) fn consumers(pool: &PgPool, clock: &Clock) -> Vec<Consumer> {
                 code,
                 purpose,
                 expires_at,
+                ..
             } = event;
             code_desk.clone().note(
                 SEND_CODE,

@@ -28,10 +28,7 @@ impl Content {
     /// What operators call it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Code {
-                purpose: Purpose::VerifyEmail,
-                ..
-            } => "verify_email",
+            Self::Code { .. } => "verify_email",
             Self::AddressKnown => "address_known",
         }
     }
@@ -90,9 +87,7 @@ impl Words {
         let base_url = &self.base_url;
         match content {
             Content::Code {
-                code,
-                purpose: Purpose::VerifyEmail,
-                expires_at,
+                code, expires_at, ..
             } => {
                 let until = clock_time(*expires_at);
                 Letter::of(

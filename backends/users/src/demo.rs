@@ -62,7 +62,8 @@ async fn arrange_one(
             anyhow::ensure!(begun, "somebody took the address a moment ago");
             let verified = UserVerified {
                 user_id,
-                email: email.as_str().to_owned(),
+                email: Some(email.as_str().to_owned()),
+                phone: None,
             };
             pg::outbox::publish(&mut tx, SCHEMA, &verified).await?;
             user_id

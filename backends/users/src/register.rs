@@ -13,7 +13,7 @@ pub(crate) mod store;
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
-use events::{AddressKnown, CodeIssued, Purpose};
+use events::{AddressKnown, Channel, CodeIssued, Purpose};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use thiserror::Error;
@@ -131,13 +131,19 @@ pub(crate) async fn send_mail(
         let purpose = Purpose::VerifyEmail;
         let issued = CodeIssued {
             to,
+            channel: Channel::Email,
             code,
+            link: None,
             purpose,
             expires_at,
         };
         pg::outbox::publish(tx, SCHEMA, &issued).await?;
     } else {
-        pg::outbox::publish(tx, SCHEMA, &AddressKnown { to }).await?;
+        let known = AddressKnown {
+            to,
+            channel: Channel::Email,
+        };
+        pg::outbox::publish(tx, SCHEMA, &known).await?;
     }
     Ok(())
 }

@@ -92,8 +92,12 @@ pub(crate) async fn verify(
     store::end_others(&mut tx, &wish.email).await?;
     account::store::grant(&mut tx, user_id, account::DEFAULT_ROLE, now).await?;
     audit::record(&mut tx, now, Act::Verified, user_id, None).await?;
-    let email = wish.email;
-    pg::outbox::publish(&mut tx, SCHEMA, &UserVerified { user_id, email }).await?;
+    let verified = UserVerified {
+        user_id,
+        email: Some(wish.email),
+        phone: None,
+    };
+    pg::outbox::publish(&mut tx, SCHEMA, &verified).await?;
     tx.commit().await?;
     tracing::info!(%user_id, "an account is open");
     Ok(Json(Verified { user_id }))

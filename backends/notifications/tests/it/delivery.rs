@@ -1,4 +1,4 @@
-use events::AddressKnown;
+use events::{AddressKnown, Channel};
 
 use notifications::Config;
 
@@ -28,6 +28,7 @@ async fn a_redelivered_event_is_one_mail() {
         .app
         .deliver(&AddressKnown {
             to: "ann@example.com".to_owned(),
+            channel: Channel::Email,
         })
         .await;
     first.expect("noted");

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::{CodeIssued, Purpose};
+use events::{Channel, CodeIssued, Purpose};
 use host::{Clock, testing::Running};
 use local::inbox::{Inbox, Message};
 use notifications::{Config, Notifications};
@@ -95,6 +95,8 @@ pub(crate) async fn await_that<F: Future<Output = bool>>(what: &str, mut met: im
 pub(crate) fn code_for(to: &str) -> CodeIssued {
     CodeIssued {
         to: to.to_owned(),
+        channel: Channel::Email,
+        link: None,
         code: "314159".to_owned(),
         purpose: Purpose::VerifyEmail,
         expires_at: BEGUN + Duration::from_secs(600),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use events::AddressKnown;
+use events::{AddressKnown, Channel};
 use pg::Bell;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,10 @@ async fn an_event_arrives_and_its_payload_is_gone() {
 async fn a_rolled_back_change_tells_nothing() {
     let stage = Stage::new().await;
     let mut tx = stage.pool().begin().await.unwrap();
-    let event = AddressKnown { to: "ann".into() };
+    let event = AddressKnown {
+        to: "ann".into(),
+        channel: Channel::Email,
+    };
     pg::outbox::publish(&mut tx, "users", &event).await.unwrap();
     tx.rollback().await.unwrap();
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use events::{AddressKnown, Envelope};
+use events::{AddressKnown, Channel, Envelope};
 use pg::testing::TestDatabase;
 use pg::{Consumer, Handled, Relay, Settings, Url};
 use sqlx::AssertSqlSafe;
@@ -55,7 +55,10 @@ impl Stage {
     /// Publishes and commits.
     pub(crate) async fn publish(&self, to: &str) -> Uuid {
         let mut tx = self.pool().begin().await.unwrap();
-        let event = AddressKnown { to: to.to_owned() };
+        let event = AddressKnown {
+            to: to.to_owned(),
+            channel: Channel::Email,
+        };
         let id = pg::outbox::publish(&mut tx, "users", &event).await.unwrap();
         tx.commit().await.unwrap();
         id

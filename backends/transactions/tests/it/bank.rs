@@ -30,7 +30,8 @@ impl Bank {
         let id = Uuid::new_v4();
         let verified = UserVerified {
             user_id: id,
-            email: format!("{id}@example.com"),
+            email: Some(format!("{id}@example.com")),
+            phone: None,
         };
         self.app
             .deliver(&verified)

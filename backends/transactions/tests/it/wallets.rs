@@ -10,7 +10,8 @@ async fn a_verified_user_has_one_empty_wallet_however_often_the_event_comes() {
     let user_id = Uuid::new_v4();
     let verified = UserVerified {
         user_id,
-        email: "ann@example.com".to_owned(),
+        email: Some("ann@example.com".to_owned()),
+        phone: None,
     };
     let (envelope, handled) = bank.app.deliver(&verified).await;
     handled.expect("handled");
