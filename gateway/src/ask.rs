@@ -104,6 +104,7 @@ fn seal(plan: &Plan, upstream: &str, asker: &str) -> HeaderValue {
     let now = now.map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX));
     let statement = Statement {
         who: None,
+        client: None,
         aud: upstream.to_owned(),
         route: format!("{}{asker}", identity::GATEWAY_ROUTE),
         request_id: Uuid::now_v7().simple().to_string(),

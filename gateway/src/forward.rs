@@ -257,6 +257,7 @@ fn write_identity(headers: &mut HeaderMap, forward: &Forward<'_>) {
     }
     let statement = Statement {
         who: forward.principal.cloned(),
+        client: Some(forward.client),
         aud: forward.upstream.to_owned(),
         route: forward.route.to_owned(),
         request_id: forward.request_id.to_owned(),

@@ -168,6 +168,7 @@ pub(crate) fn seal(audience: &str) -> String {
     let now = host::Clock::system().now().unix_timestamp();
     let statement = identity::Statement {
         who: None,
+        client: None,
         aud: audience.to_owned(),
         route: "test".to_owned(),
         request_id: "0196".to_owned(),

@@ -1,7 +1,8 @@
-//! What every handler speaks: how it is guarded, who calls, what comes in, how lists are paged and
+//! What every handler speaks: how it is guarded, who calls and from where, what comes in, how lists are paged and
 //! how all of it fails.
 
 mod caller;
+mod client;
 mod document;
 mod gateway;
 mod guard;
@@ -12,6 +13,7 @@ mod problem;
 mod request;
 
 pub use caller::Caller;
+pub use client::client_address;
 pub use document::document;
 pub use gateway::Gateway;
 pub use guard::guarded;

@@ -100,6 +100,7 @@ mod tests {
                 roles: vec!["user".into()],
                 ..Principal::default()
             }),
+            client: Some([192, 0, 2, 9].into()),
             aud: "users".into(),
             route: "me.read".into(),
             request_id: "r1".into(),

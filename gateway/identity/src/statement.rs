@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// Somebody who has proven who they are.
@@ -30,6 +32,10 @@ pub struct Statement {
     /// Who calls; `None` on a public route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<Principal>,
+    /// The client's address as the gateway counts it: behind proxies that it trusts, the one that
+    /// they tell. `None` where the gateway asks for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
     /// The upstream that this is meant for; another one refuses it.
     pub aud: String,
     /// The id of the route that let the request through; or, behind [`crate::GATEWAY_ROUTE`], what

@@ -101,6 +101,7 @@ fn the_statement_is_sealed_for_its_upstream_and_overwrites_a_plugins() {
     let keys = KeyRing::parse(&"0a".repeat(32)).expect("a key");
     let statement = identity::open(&keys, sealed, "users", 1_001).expect("our own seal");
     assert_eq!(statement.who, Some(caller));
+    assert_eq!(statement.client, Some(IpAddr::from([192, 0, 2, 9])));
     assert_eq!((statement.route.as_str(), statement.exp), ("me", 1_060));
     assert_eq!(sent["x-user-roles"], "user,admin");
     assert!(!sent.contains_key("x_identity"));

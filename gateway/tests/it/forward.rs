@@ -105,6 +105,8 @@ async fn trap_18_nobody_is_believed_about_where_they_come_from() {
     stage.get("/", lies).await;
     let asked = stage.origin.asked().await;
     assert_eq!(asked.headers["x-forwarded-for"], "127.0.0.1");
+    let sealed = open(&asked.headers["x-identity"]).client;
+    assert_eq!(sealed, Some([127, 0, 0, 1].into()));
     assert_eq!(asked.headers["x-forwarded-proto"], "http");
     assert_eq!(asked.headers["x-forwarded-host"], "edge.test");
     assert_eq!(asked.headers["host"], "edge.test");
@@ -125,6 +127,8 @@ async fn a_trusted_proxy_is_believed() {
         .await;
     let asked = stage.origin.asked().await;
     assert_eq!(asked.headers["x-forwarded-for"], "6.6.6.6, 127.0.0.1");
+    let sealed = open(&asked.headers["x-identity"]).client;
+    assert_eq!(sealed, Some([6, 6, 6, 6].into()));
     assert_eq!(stage.records().await[0]["client"], "6.6.6.6");
 }
 
@@ -160,6 +164,32 @@ async fn a_trace_goes_on_with_a_span_of_our_own() {
         stage.records().await[0]["trace_id"],
         "4bf92f3577b34da6a3ce929d0e0e4736"
     );
+}
+
+/// What a browser app's refresh needs: a cookie that no script can read, both ways.
+#[tokio::test]
+async fn an_upstreams_own_cookie_and_headers_pass_both_ways() {
+    let set = "__Host-refresh=next; Path=/; Secure; HttpOnly; SameSite=Strict";
+    let origin = Origin::start(move |_| {
+        Answer::ok("x")
+            .header("set-cookie", set)
+            .header("set-cookie", "other=1")
+    });
+    let stage = Stage::before(origin.await, "", OPEN).await;
+    for h2 in [true, false] {
+        let request = stage.client(h2).post(stage.url("/v1/auth/refresh"));
+        let request = request
+            .header("cookie", "__Host-refresh=before; a=1")
+            .header("x-device-token", "d1")
+            .header("x-refresh-transport", "cookie");
+        let answer = request.send().await.unwrap();
+        let set_cookies = answer.headers().get_all("set-cookie").iter();
+        assert_eq!(set_cookies.collect::<Vec<_>>(), [set, "other=1"]);
+        let asked = stage.origin.asked().await;
+        assert_eq!(asked.headers["cookie"], "__Host-refresh=before; a=1");
+        assert_eq!(asked.headers["x-device-token"], "d1");
+        assert_eq!(asked.headers["x-refresh-transport"], "cookie");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! One app at work.
 
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -16,6 +16,9 @@ use super::Call;
 use crate::config::{AppConfig, Config, Place, Settled};
 use crate::run::{Started, start};
 use crate::{App, Clock, Entry, Key};
+
+/// Where the requests of tests come from, unless they say otherwise.
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// An app that runs: real listeners, a real database of its own, its relay and its jobs.
 pub struct Running<A> {
@@ -134,9 +137,27 @@ impl<A: App> Running<A> {
     /// An `x-identity` that the gateway would have made on a route, or for itself
     /// ([`identity::GATEWAY_ROUTE`]).
     pub fn seal_on(&self, route: &str, audience: &str, who: Option<Principal>) -> String {
+        let by_itself = route.starts_with(identity::GATEWAY_ROUTE);
+        self.sealed(route, audience, who, (!by_itself).then_some(CLIENT))
+    }
+
+    /// A valid `x-identity` for this app and a client of another address than 192.0.2.1, which
+    /// the others come from.
+    pub fn seal_from(&self, client: IpAddr, who: Option<Principal>) -> String {
+        self.sealed("test", A::NAME, who, Some(client))
+    }
+
+    fn sealed(
+        &self,
+        route: &str,
+        audience: &str,
+        who: Option<Principal>,
+        client: Option<IpAddr>,
+    ) -> String {
         let now = self.clock.now().unix_timestamp();
         let statement = Statement {
             who,
+            client,
             aud: audience.to_owned(),
             route: route.to_owned(),
             request_id: Uuid::now_v7().to_string(),

@@ -53,6 +53,27 @@ async fn an_old_seal_is_no_seal() {
 }
 
 #[tokio::test]
+async fn the_clients_address_is_the_one_that_is_sealed() {
+    let hall = hall().await;
+    let elsewhere = hall.seal_from([198, 51, 100, 7].into(), None);
+    for (call, place) in [
+        (hall.get("/place"), "192.0.2.1"),
+        (
+            hall.get("/place").header("x-identity", &elsewhere),
+            "198.51.100.7",
+        ),
+        (
+            hall.get("/place").header("x-forwarded-for", "6.6.6.6"),
+            "192.0.2.1",
+        ),
+        (hall.call_by_gateway("users", "GET", "/place"), "nowhere"),
+    ] {
+        assert_eq!(call.send().await.body, place);
+    }
+    hall.stop().await;
+}
+
+#[tokio::test]
 async fn two_seals_are_refused() {
     let hall = hall().await;
     let seal = hall.seal(None);

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use host::testing::Running;
 use host::{App, Host, Parts};
 use http::Method;
+use http::request::Parts as Head;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -58,6 +59,7 @@ fn api() -> OpenApiRouter<Doors> {
     OpenApiRouter::new()
         .routes(routes!(public))
         .routes(routes!(me))
+        .routes(routes!(place))
         .routes(routes!(machine))
         .routes(routes!(greet))
         .routes(routes!(pay))
@@ -88,6 +90,12 @@ async fn public() -> String {
 #[utoipa::path(get, path = "/me", responses((status = 200)))]
 async fn me(caller: Caller) -> String {
     format!("{} {}", caller.user_id, caller.has_role("user"))
+}
+
+#[utoipa::path(get, path = "/place", responses((status = 200)))]
+async fn place(head: Head) -> String {
+    let client = web::client_address(&head);
+    client.map_or("nowhere".to_owned(), |client| client.to_string())
 }
 
 #[utoipa::path(get, path = "/machine", responses((status = 200)))]
