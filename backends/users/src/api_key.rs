@@ -67,13 +67,13 @@ pub(crate) struct ApiKeyWish {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKeyChange {
-    #[serde(default, deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "web::given")]
     #[schema(nullable = false)]
     name: Option<Name>,
-    #[serde(default, deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "web::given")]
     #[schema(nullable = false)]
     scopes: Option<Scopes>,
-    #[serde(default, deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "web::given")]
     #[schema(nullable = false)]
     networks: Option<Networks>,
 }

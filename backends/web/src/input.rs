@@ -5,6 +5,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::Problem;
 
@@ -37,6 +38,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
             })?;
         parse(&body).map(Self)
     }
+}
+
+/// A field of a change that may be left out and is no null when it is there, since null would read as
+/// "none": `#[serde(default, deserialize_with = "web::given")]`.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 fn is_json(request: &Request) -> bool {

@@ -9,6 +9,7 @@ mod guard;
 mod idempotency;
 mod input;
 pub mod page;
+pub mod precondition;
 mod problem;
 mod request;
 
@@ -18,6 +19,7 @@ pub use document::document;
 pub use gateway::Gateway;
 pub use guard::guarded;
 pub use idempotency::{Fingerprint, IdempotencyKey};
-pub use input::{Input, MAX_BODY_BYTES};
+pub use input::{Input, MAX_BODY_BYTES, given};
+pub use precondition::Precondition;
 pub use problem::{MEDIA_TYPE, Problem};
 pub use request::request_id;

@@ -1,7 +1,7 @@
 //! What a key may be called, may do, and where it is good from.
 
 use identity::Network;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ApiKeyError;
@@ -104,13 +104,6 @@ impl From<Networks> for Vec<String> {
     fn from(networks: Networks) -> Self {
         networks.0
     }
-}
-
-/// A field that may be left out, and is no null when it is there: null would read as "none".
-pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]
