@@ -4,7 +4,8 @@
 //! [`session`] → [`me`] → [`api_key`]; and [`revocation`] when what they hold is taken back. Beneath
 //! them: [`email`], [`password`], [`code`] and [`key`] are what comes
 //! in and what it is worth; [`token`] and [`jwks`] what others believe; [`account`] who there is;
-//! [`audit`] what happened. [`demo`] and [`sweep`] keep house.
+//! [`audit`] what happened; [`rights`] who may what. [`push`] tells gateways at once. [`demo`] and
+//! [`sweep`] keep house.
 
 mod account;
 mod api_key;
@@ -17,8 +18,10 @@ mod key;
 mod login;
 mod me;
 mod password;
+mod push;
 mod register;
 mod revocation;
+mod rights;
 mod session;
 mod sweep;
 mod token;
@@ -84,6 +87,7 @@ struct App {
     refresh_key: key::Key,
     jwks: jwks::JwksDocument,
     api_keys: key::Key,
+    rights: rights::Rights,
 }
 
 impl host::App for Users {
@@ -101,13 +105,16 @@ impl host::App for Users {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Parts> {
         let app = Arc::new(App::new(config, host)?);
-        let mut jobs = vec![sweeping(app.clone())];
-        jobs.extend(
-            host.redis()
-                .map(|redis| revocation::push::job(host.pool(), redis.clone(), host.clock())),
-        );
+        let mut jobs = vec![sweeping(app.clone()), rights::job(app.clone())];
+        if let Some(redis) = host.redis() {
+            let revocations = revocation::push::job(host.pool(), redis.clone(), host.clock());
+            jobs.push(revocations);
+            jobs.push(rights::feed::job(app.clone(), redis.clone()));
+        }
+        let loaded = middleware::from_fn_with_state(app.clone(), rights::loaded);
+        let routes = routes().with_state(app.clone()).layer(loaded);
         Ok(Parts {
-            routes: web::guarded(Self::NAME, routes().with_state(app.clone()), host),
+            routes: web::guarded(Self::NAME, routes, host),
             private: axum::Router::new()
                 .route("/.well-known/jwks.json", routing::get(jwks::jwks))
                 .with_state(app),
@@ -143,6 +150,7 @@ impl App {
             tokens: token::TokenSigner::new(signing_key, config.issuer, config.audience),
             refresh_key: key.derive("refresh token"),
             api_keys: key.derive("API key"),
+            rights: rights::Rights::new(),
             jwks,
         })
     }
@@ -168,6 +176,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(personal)
         // Gateways alone ask for it, so it is in no document that clients read.
         .route("/internal/v1/revocations", routing::get(revocation::feed))
+        .route("/internal/v1/authz", routing::get(rights::feed::feed))
         .route(
             "/internal/v1/api-keys/resolve",
             routing::post(api_key::resolve::resolve),

@@ -8,6 +8,7 @@ mod login;
 mod openapi;
 mod register;
 mod revocation;
+mod rights;
 mod secrecy;
 mod session;
 mod stage;

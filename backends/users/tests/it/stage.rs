@@ -124,7 +124,12 @@ impl Stage {
     /// Asks for revocations as a gateway does.
     pub(crate) async fn ask_as_gateway(&self, query: &str) -> Answer {
         let path = format!("/internal/v1/revocations{query}");
-        send(self.0.call_by_gateway("revocation", "GET", &path)).await
+        self.get_by_gateway(&path).await
+    }
+
+    /// Asks for something as a gateway does.
+    pub(crate) async fn get_by_gateway(&self, path: &str) -> Answer {
+        send(self.0.call_by_gateway("revocation", "GET", path)).await
     }
 
     /// A page of revocations.
