@@ -18,6 +18,24 @@ pub(crate) enum Act {
     SignedOut,
     /// Somebody ended all of their sessions.
     SignedOutEverywhere,
+    /// Somebody who had given a first proof failed at the second.
+    SecondFactorRefused,
+    /// Somebody in a session proved again who they are.
+    SteppedUp,
+    /// Somebody ended a session of theirs from another one.
+    SessionRevoked,
+    /// Somebody enrolled a second factor.
+    SecondFactorAdded,
+    /// Somebody removed a second factor.
+    SecondFactorRemoved,
+    /// Somebody made recovery codes; older ones are void.
+    RecoveryCodesMade,
+    /// Somebody proved themselves with a recovery code.
+    RecoveryCodeUsed,
+    /// Somebody who was signed in changed their password.
+    PasswordChanged,
+    /// Somebody who had proven a contact chose another password.
+    PasswordReset,
     /// A spent refresh token came back: two parties hold the family, so it was ended.
     TokenReused,
     /// Somebody made an API key.
@@ -40,6 +58,15 @@ impl Act {
             Self::SignInRefused => "session.refused",
             Self::SignedOut => "session.ended",
             Self::SignedOutEverywhere => "session.all_ended",
+            Self::SecondFactorRefused => "session.second_factor_refused",
+            Self::SteppedUp => "session.stepped_up",
+            Self::SessionRevoked => "session.revoked",
+            Self::SecondFactorAdded => "second_factor.added",
+            Self::SecondFactorRemoved => "second_factor.removed",
+            Self::RecoveryCodesMade => "recovery_codes.made",
+            Self::RecoveryCodeUsed => "recovery_code.used",
+            Self::PasswordChanged => "password.changed",
+            Self::PasswordReset => "password.reset",
             Self::TokenReused => "session.token_reused",
             Self::ApiKeyCreated => "api_key.created",
             Self::ApiKeyChanged => "api_key.changed",

@@ -72,12 +72,22 @@ impl CodeSeal {
     }
 
     pub(crate) fn seal(&self, flow_id: Uuid, code: &Code) -> Tag {
-        self.0.tag(&[flow_id.as_bytes(), code.0.as_bytes()])
+        self.seal_text(flow_id, &code.0)
     }
 
     /// Compares in constant time. Without a stored hash nothing fits.
     pub(crate) fn fits(&self, flow_id: Uuid, code: &Code, stored: Option<&[u8]>) -> bool {
-        let offered = self.seal(flow_id, code);
+        self.text_fits(flow_id, &code.0, stored)
+    }
+
+    /// As for a code, for what else proves a flow.
+    pub(crate) fn seal_text(&self, flow_id: Uuid, text: &str) -> Tag {
+        self.0.tag(&[flow_id.as_bytes(), text.as_bytes()])
+    }
+
+    /// As for a code, for what else proves a flow.
+    pub(crate) fn text_fits(&self, flow_id: Uuid, text: &str, stored: Option<&[u8]>) -> bool {
+        let offered = self.seal_text(flow_id, text);
         stored.is_some_and(|stored| offered.ct_eq(stored).into())
     }
 }

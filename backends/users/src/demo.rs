@@ -11,6 +11,7 @@ use crate::{
     SCHEMA,
     account::store,
     audit::{self, Act},
+    contact::Contact,
     email::Email,
     password::{Hasher, Password},
     revocation::{self, Revoked},
@@ -43,7 +44,7 @@ async fn arrange_one(
     let fits = hasher.verify(password.clone(), kept).await?;
     if let Some(account) = &account
         && fits
-        && account.roles == [person.role.as_str()]
+        && account.roles_given == [person.role.as_str()]
     {
         return Ok(account.id);
     }
@@ -58,7 +59,8 @@ async fn arrange_one(
         }
         None => {
             let user_id = Uuid::now_v7();
-            let begun = store::begin(&mut tx, user_id, email.as_str(), &password_hash, now).await?;
+            let contact = Contact::Email(email.clone());
+            let begun = store::begin(&mut tx, user_id, &contact, Some(&password_hash), now).await?;
             anyhow::ensure!(begun, "somebody took the address a moment ago");
             let verified = UserVerified {
                 user_id,

@@ -1,29 +1,46 @@
 //! Registration, sign-in, tokens.
 //!
-//! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`] →
-//! [`session`] → [`me`] → [`api_key`]; and [`revocation`] when what they hold is taken back. Beneath
-//! them: [`email`], [`password`], [`code`] and [`key`] are what comes
-//! in and what it is worth; [`token`] and [`jwks`] what others believe; [`account`] who there is;
-//! [`audit`] what happened; [`rights`] who may what. [`push`] tells gateways at once. [`demo`] and
-//! [`sweep`] keep house.
+//! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`] or [`otp`] →
+//! [`mfa`] → [`session`] → [`me`] → [`step_up`] → [`second_factor`], [`password_change`], [`api_key`];
+//! [`password_reset`] when something is forgotten, and [`revocation`] when what they hold is taken back.
+//!
+//! Beneath them: [`contact`], [`email`], [`password`], [`code`] and [`key`] are what comes in and what
+//! it is worth; [`challenge`] proves a contact, [`factor`] says how much is proven, [`client`] and
+//! [`device`] from where; [`budget`] and [`throttle`] bound all of it. [`token`] and [`jwks`] are what
+//! others believe; [`account`] who there is, and [`rights`] who may what; [`audit`] what happened, and
+//! [`notice`] whom it is told. [`push`] tells gateways at once. [`demo`] and [`sweep`] keep house.
 
 mod account;
 mod api_key;
 mod audit;
+mod budget;
+mod challenge;
+mod client;
 mod code;
+mod contact;
 mod demo;
+mod device;
 mod email;
+mod factor;
 mod jwks;
 mod key;
 mod login;
 mod me;
+mod mfa;
+mod notice;
+mod otp;
 mod password;
+mod password_change;
+mod password_reset;
 mod push;
 mod register;
 mod revocation;
 mod rights;
+mod second_factor;
 mod session;
+mod step_up;
 mod sweep;
+mod throttle;
 mod token;
 mod verify;
 
@@ -64,6 +81,9 @@ pub struct Config {
     /// on their way, and signs nobody out but those whose refresh was lost in that moment; API keys
     /// stay good, but an answer that was lost is not given again.
     pub refresh_key: host::Key,
+    /// What authenticator apps and passkeys call this place.
+    #[serde(default = "default_product")]
+    pub product: String,
     /// Passwords hashed at a time, each in 19 MiB; as many as there are processors unless said.
     #[serde(default)]
     pub hash_slots: Option<NonZero<u16>>,
@@ -71,6 +91,10 @@ pub struct Config {
     /// takes some 20 ms, so 64 waiting on two slots wait for two thirds of a second.
     #[serde(default = "default_hash_queue")]
     pub hash_queue: u16,
+}
+
+fn default_product() -> String {
+    "Vorota".to_owned()
 }
 
 fn default_hash_queue() -> u16 {
@@ -85,6 +109,11 @@ struct App {
     codes: code::CodeSeal,
     tokens: token::TokenSigner,
     refresh_key: key::Key,
+    /// Seals what second factors are checked with.
+    factor_key: key::Key,
+    purses: budget::Purses,
+    /// What authenticator apps call this place: the host that people know.
+    product: String,
     jwks: jwks::JwksDocument,
     api_keys: key::Key,
     rights: rights::Rights,
@@ -149,6 +178,9 @@ impl App {
             codes: code::CodeSeal::new(key.derive("verification code")),
             tokens: token::TokenSigner::new(signing_key, config.issuer, config.audience),
             refresh_key: key.derive("refresh token"),
+            factor_key: key.derive("second factor"),
+            purses: budget::Purses::new(key.derive("budget")),
+            product: config.product,
             api_keys: key.derive("API key"),
             rights: rights::Rights::new(),
             jwks,
@@ -163,10 +195,28 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(verify::verify))
         .routes(routes!(verify::resend))
         .routes(routes!(login::login))
+        .routes(routes!(otp::ask))
+        .routes(routes!(otp::verify))
+        .routes(routes!(mfa::challenge))
+        .routes(routes!(mfa::verify))
+        .routes(routes!(step_up::step_up))
+        .routes(routes!(step_up::verify))
+        .routes(routes!(password_reset::forgot))
+        .routes(routes!(password_reset::reset))
+        .routes(routes!(password_change::change))
         .routes(routes!(session::refresh))
         .routes(routes!(session::logout))
         .routes(routes!(session::logout_all))
         .routes(routes!(me::me))
+        .routes(routes!(session::list::list))
+        .routes(routes!(session::list::end))
+        .routes(routes!(second_factor::list))
+        .routes(routes!(second_factor::remove))
+        .routes(routes!(second_factor::totp::enrol))
+        .routes(routes!(second_factor::totp::confirm))
+        .routes(routes!(second_factor::message::enrol_sms))
+        .routes(routes!(second_factor::message::enrol_email))
+        .routes(routes!(second_factor::recovery::make))
         .routes(routes!(api_key::list, api_key::create))
         .routes(routes!(api_key::change, api_key::revoke))
         .routes(routes!(api_key::rotate))

@@ -17,7 +17,18 @@ use crate::{App, account};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Me {
     id: Uuid,
-    email: String,
+    /// The address of mail, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    email: Option<String>,
+    /// The phone number, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    phone: Option<String>,
+    /// What others may call them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name: Option<String>,
     roles: Vec<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
@@ -46,8 +57,10 @@ pub(crate) async fn me(State(app): State<Arc<App>>, caller: Caller) -> Result<Js
         .ok_or(MeError::Gone)?;
     Ok(Json(Me {
         id: account.id,
+        roles: account.roles(app.clock.now()),
         email: account.email,
-        roles: account.roles,
+        phone: account.phone,
+        name: account.name,
         created_at: account.created_at,
     }))
 }

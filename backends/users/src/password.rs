@@ -4,13 +4,13 @@ mod hasher;
 
 use std::{collections::HashSet, fmt, sync::LazyLock};
 
+use axum::http::StatusCode;
 use serde::Deserialize;
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
+use web::Problem;
 
 pub(crate) use hasher::{Hasher, HasherError};
-
-use crate::email::Email;
 
 /// What fits into a hash. Longer ones are refused, never cut: a hash of the first bytes only would
 /// open to everything that begins alike.
@@ -36,7 +36,7 @@ pub(crate) enum Weakness {
     Short,
     #[error("this password is among the first that an attacker tries")]
     Common,
-    #[error("this password says little more than the address it belongs to")]
+    #[error("this password says little more than the contact it belongs to")]
     LikeEmail,
 }
 
@@ -61,6 +61,17 @@ impl Password {
     }
 }
 
+impl From<Weakness> for Problem {
+    fn from(weakness: Weakness) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "weak_password",
+            "Choose another password",
+        )
+        .detail(weakness.to_string())
+    }
+}
+
 impl TryFrom<String> for Password {
     type Error = TooLong;
 
@@ -77,7 +88,7 @@ impl fmt::Debug for Password {
 
 /// Judges a password that somebody wants to have from now on. Those already in use are never
 /// judged: that would lock people out when the list grows.
-pub(crate) fn judge(password: &Password, email: &Email) -> Result<(), Weakness> {
+pub(crate) fn judge(password: &Password, words: &[&str]) -> Result<(), Weakness> {
     let folded = password.0.to_lowercase();
     if folded.chars().count() < MIN_CHARS {
         return Err(Weakness::Short);
@@ -85,7 +96,7 @@ pub(crate) fn judge(password: &Password, email: &Email) -> Result<(), Weakness> 
     if is_common(&folded) || is_run(&folded) {
         return Err(Weakness::Common);
     }
-    if is_like(&folded, email) {
+    if is_like(&folded, words) {
         return Err(Weakness::LikeEmail);
     }
     Ok(())
@@ -126,14 +137,14 @@ fn is_run(folded: &str) -> bool {
     first.abs() <= 1 && points.windows(2).all(|pair| step(pair) == first)
 }
 
-/// Takes the words of the address out of the password: what is left has to stand by itself.
-fn is_like(folded: &str, email: &Email) -> bool {
+/// Takes the words of the contact out of the password: what is left has to stand by itself.
+fn is_like(folded: &str, words: &[&str]) -> bool {
     // Shorter words are in everything by chance.
     const MIN_WORD: usize = 4;
-    let rest = email
-        .words()
+    let rest = words
+        .iter()
         .filter(|word| word.len() >= MIN_WORD)
-        .fold(folded.to_owned(), |rest, word| rest.replace(word, ""));
+        .fold(folded.to_owned(), |rest, word| rest.replace(*word, ""));
     rest.len() < folded.len() && rest.chars().count() < MIN_CHARS
 }
 
@@ -142,8 +153,8 @@ mod tests {
     use super::*;
 
     fn judged(password: &str) -> Result<(), Weakness> {
-        let email = Email::parse("ann.leeward@fjordbank.example").expect("an address");
-        judge(&Password::parse(password).expect("short enough"), &email)
+        let words = ["ann", "leeward", "fjordbank", "example"];
+        judge(&Password::parse(password).expect("short enough"), &words)
     }
 
     #[test]

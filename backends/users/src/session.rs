@@ -8,12 +8,20 @@
 //! spent token is proof that two parties hold the family, and as nobody can tell which one is the
 //! thief it ends for both.
 
+mod cookie;
+pub(crate) mod list;
 mod refresh_token;
 mod store;
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use events::Notice;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use thiserror::Error;
@@ -22,16 +30,23 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Caller, Input, Problem};
 
+use cookie::InCookie;
 use refresh_token::RefreshToken;
 
 use crate::{
     App,
-    account::{self, Account},
+    account::{self, Account, Standing},
     audit::{self, Act},
+    client::Client,
+    device::Seen,
+    factor::Factor,
+    notice,
     revocation::{self, Revoked},
+    step_up::Fresh,
     token::{self, Subject},
 };
-use store::{End, TokenState};
+use store::TokenState;
+pub(crate) use store::{End, end_all};
 
 /// How long a spent token is still answered with the living one.
 const GRACE: Duration = Duration::seconds(10);
@@ -50,15 +65,41 @@ pub(crate) struct Tokens {
     token_type: &'static str,
     /// Seconds until the access token is void.
     expires_in: i64,
-    /// Good for one refresh.
-    refresh_token: RefreshToken,
+    /// Good for one refresh. Left out where it went into the cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refresh_token: Option<RefreshToken>,
+    /// For `x-device-token` at the next sign-in from here; given to a device that was not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    device_token: Option<String>,
+}
+
+/// A fresh access token, in a session that goes on.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stepped {
+    access_token: String,
+    #[schema(pattern = "^Bearer$")]
+    token_type: &'static str,
+    expires_in: i64,
+}
+
+/// Tokens on their way to where they are kept.
+pub(crate) struct Issued {
+    pub(crate) session_id: Uuid,
+    tokens: Tokens,
+    cookie: Option<InCookie>,
 }
 
 /// A refresh token to spend.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Refresh {
-    refresh_token: RefreshToken,
+    /// Left out by a browser that has it in the cookie.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    refresh_token: Option<RefreshToken>,
 }
 
 /// Why a session does not go on.
@@ -68,6 +109,8 @@ pub(crate) enum SessionError {
     InvalidToken,
     #[error("the caller's token belongs to no session")]
     NoSession,
+    #[error("no such session of the caller's")]
+    NotFound,
     #[error("drawing a token")]
     Randomness(#[from] getrandom::Error),
     #[error("keeping a session")]
@@ -79,23 +122,46 @@ pub(crate) async fn open(
     app: &App,
     tx: &mut PgConnection,
     account: &Account,
-    amr: Vec<String>,
+    proven: &[Factor],
+    seen: &Seen,
+    client: &Client,
     now: OffsetDateTime,
-) -> Result<(Uuid, Tokens), SessionError> {
+) -> Result<Issued, SessionError> {
     let session = store::Session {
         id: Uuid::now_v7(),
         account_id: account.id,
-        amr,
-        created_at: now,
+        proven: proven.to_vec(),
+        authenticated_at: now,
         expires_at: now + LIFETIME,
     };
     let token = RefreshToken::random()?;
-    store::begin(tx, &session).await?;
+    store::begin(tx, &session, seen.id, client, now).await?;
     store::add_token(tx, session.id, &token.hash(), token_expiry(&session, now)).await?;
-    Ok((session.id, tokens(app, account, &session, token, now)))
+    let mut issued = issue(app, account, &session, token, client.cookie, now);
+    issued.tokens.device_token = seen.token.clone();
+    Ok(issued)
 }
 
-/// Spends a refresh token for a new pair.
+/// Adds a fresh proof to a session, and gives an access token that tells of it.
+pub(crate) async fn step_up(
+    app: &App,
+    tx: &mut PgConnection,
+    account: &Account,
+    session_id: Uuid,
+    factor: Factor,
+    now: OffsetDateTime,
+) -> Result<Stepped, SessionError> {
+    let session = store::prove(tx, session_id, account.id, factor, now).await?;
+    let session = session.ok_or(SessionError::NoSession)?;
+    Ok(Stepped {
+        access_token: access_token(app, account, &session, now),
+        token_type: "Bearer",
+        expires_in: token::LIFETIME.whole_seconds(),
+    })
+}
+
+/// Spends a refresh token for a new pair. A browser that has it in the cookie sends `{}`, and gets
+/// the next one in the cookie.
 #[utoipa::path(
     post, path = "/v1/auth/refresh", operation_id = "refresh", tag = "auth",
     request_body = Refresh,
@@ -106,10 +172,14 @@ pub(crate) async fn open(
 )]
 pub(crate) async fn refresh(
     State(app): State<Arc<App>>,
+    client: Client,
+    headers: HeaderMap,
     Input(wish): Input<Refresh>,
-) -> Result<Json<Tokens>, SessionError> {
+) -> Result<Issued, SessionError> {
     let now = app.clock.now();
-    let parent = wish.refresh_token;
+    let in_cookie = wish.refresh_token.is_none();
+    let parent = wish.refresh_token.or_else(|| cookie::read(&headers));
+    let parent = parent.ok_or(SessionError::InvalidToken)?;
     let mut tx = app.pool.begin().await?;
     // Locks the session, so that of fifty who spend one token at once the first decides.
     let (session, state) = store::lock(&mut tx, &parent.hash())
@@ -117,7 +187,7 @@ pub(crate) async fn refresh(
         .ok_or(SessionError::InvalidToken)?;
     let mut successor = parent.successor(&app.refresh_key);
     match judge(&session, &state, now) {
-        Verdict::Rotate => rotate(&mut tx, &session, &parent, &successor, now).await?,
+        Verdict::Rotate => rotate(&mut tx, &session, &parent, &successor, &client, now).await?,
         // A successor that was spent as well would end the session when it is brought the next time.
         Verdict::Repeat => {
             while store::is_spent(&mut tx, &successor.hash()).await? {
@@ -132,11 +202,11 @@ pub(crate) async fn refresh(
         }
     }
     // Read anew each time: a role that was taken away is gone with the next refresh.
-    let account = account::store::by_id(&mut *tx, session.account_id)
-        .await?
-        .ok_or(SessionError::InvalidToken)?;
+    let account = account::store::by_id(&mut *tx, session.account_id).await?;
+    let goes_on = |it: &Account| matches!(it.standing(now), Standing::Active | Standing::Frozen);
+    let account = account.filter(goes_on).ok_or(SessionError::InvalidToken)?;
     tx.commit().await?;
-    Ok(Json(tokens(&app, &account, &session, successor, now)))
+    Ok(issue(&app, &account, &session, successor, in_cookie, now))
 }
 
 async fn rotate(
@@ -144,9 +214,11 @@ async fn rotate(
     session: &store::Session,
     parent: &RefreshToken,
     successor: &RefreshToken,
+    client: &Client,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     store::spend_token(tx, &parent.hash(), now).await?;
+    store::touch(tx, session.id, client, now).await?;
     store::add_token(
         tx,
         session.id,
@@ -164,6 +236,9 @@ async fn end_family(
     let (session_id, user_id) = (session.id, session.account_id);
     store::end(tx, session_id, user_id, End::TokenReuse, now).await?;
     audit::record(tx, now, Act::TokenReused, user_id, Some(session_id)).await?;
+    if let Some(account) = account::store::by_id(&mut *tx, user_id).await? {
+        notice::tell(tx, &account, Notice::TokenReused, None, now).await?;
+    }
     revocation::revoke(tx, &[Revoked::Session(session_id)], now).await?;
     tracing::warn!(%user_id, %session_id, "a spent refresh token came back");
     Ok(())
@@ -180,7 +255,7 @@ async fn end_family(
 pub(crate) async fn logout(
     State(app): State<Arc<App>>,
     caller: Caller,
-) -> Result<StatusCode, SessionError> {
+) -> Result<Response, SessionError> {
     let user_id = caller.user_id;
     let session_id = caller.sid.ok_or(SessionError::NoSession)?;
     let now = app.clock.now();
@@ -191,7 +266,7 @@ pub(crate) async fn logout(
         revocation::revoke(&mut tx, &[Revoked::Session(session_id)], now).await?;
     }
     tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((InCookie::gone(), StatusCode::NO_CONTENT).into_response())
 }
 
 /// Ends every session of the caller, this one too: what somebody does who has lost a device. Keys
@@ -201,23 +276,23 @@ pub(crate) async fn logout(
     responses(
         (status = 204, description = "The sessions have ended"),
         (status = 401, description = "Nobody is signed in (`unauthenticated`)"),
+        (status = 403, description = "A fresh proof is due (`second_factor_required`)"),
     )
 )]
 pub(crate) async fn logout_all(
     State(app): State<Arc<App>>,
-    caller: Caller,
-) -> Result<StatusCode, SessionError> {
+    Fresh(caller): Fresh,
+) -> Result<Response, SessionError> {
     let user_id = caller.user_id;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
-    let ended = store::end_all(&mut tx, user_id, End::LogoutAll, now).await?;
+    let ended = store::end_all(&mut tx, user_id, None, End::LogoutAll, now).await?;
     if !ended.is_empty() {
         audit::record(&mut tx, now, Act::SignedOutEverywhere, user_id, caller.sid).await?;
-        let ended: Vec<Revoked> = ended.into_iter().map(Revoked::Session).collect();
         revocation::revoke(&mut tx, &ended, now).await?;
     }
     tx.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok((InCookie::gone(), StatusCode::NO_CONTENT).into_response())
 }
 
 /// What becomes of a refresh token that somebody brings.
@@ -248,27 +323,47 @@ fn token_expiry(session: &store::Session, now: OffsetDateTime) -> OffsetDateTime
     session.expires_at.min(now + IDLE_LIFETIME)
 }
 
-fn tokens(
+fn issue(
     app: &App,
     account: &Account,
     session: &store::Session,
     refresh_token: RefreshToken,
+    in_cookie: bool,
     now: OffsetDateTime,
-) -> Tokens {
-    let access_token = app.tokens.issue(
-        &Subject {
-            account,
-            session_id: session.id,
-            amr: &session.amr,
-            auth_time: session.created_at,
+) -> Issued {
+    let lifetime = token_expiry(session, now) - now;
+    let cookie = in_cookie.then(|| InCookie::holding(&refresh_token, lifetime));
+    Issued {
+        session_id: session.id,
+        tokens: Tokens {
+            access_token: access_token(app, account, session, now),
+            token_type: "Bearer",
+            expires_in: token::LIFETIME.whole_seconds(),
+            refresh_token: (!in_cookie).then_some(refresh_token),
+            device_token: None,
         },
-        now,
-    );
-    Tokens {
-        access_token,
-        token_type: "Bearer",
-        expires_in: token::LIFETIME.whole_seconds(),
-        refresh_token,
+        cookie,
+    }
+}
+
+fn access_token(
+    app: &App,
+    account: &Account,
+    session: &store::Session,
+    now: OffsetDateTime,
+) -> String {
+    let subject = Subject {
+        account,
+        session_id: session.id,
+        proven: &session.proven,
+        auth_time: session.authenticated_at,
+    };
+    app.tokens.issue(&subject, now)
+}
+
+impl IntoResponse for Issued {
+    fn into_response(self) -> Response {
+        (self.cookie, Json(self.tokens)).into_response()
     }
 }
 
@@ -280,6 +375,7 @@ impl From<SessionError> for Problem {
                 "invalid_token",
                 "The refresh token is not good, or no longer",
             ),
+            SessionError::NotFound => Problem::not_found(),
             SessionError::NoSession => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
@@ -306,8 +402,8 @@ mod tests {
         let session = store::Session {
             id: Uuid::nil(),
             account_id: Uuid::nil(),
-            amr: vec![],
-            created_at: begun,
+            proven: vec![],
+            authenticated_at: begun,
             expires_at: begun + LIFETIME,
         };
         let (second, day) = (Duration::SECOND, Duration::DAY);
@@ -340,8 +436,8 @@ mod tests {
         let session = store::Session {
             id: Uuid::nil(),
             account_id: Uuid::nil(),
-            amr: vec![],
-            created_at: begun,
+            proven: vec![],
+            authenticated_at: begun,
             expires_at: begun + LIFETIME,
         };
         assert_eq!(token_expiry(&session, begun), begun + Duration::days(30));

@@ -1,13 +1,14 @@
-//! Throws away what has no meaning any more: wishes that nobody proved, mails long sent, tokens and
-//! sessions past their time, notes about strangers, revocations of what is void by itself. Nothing depends on it, since every reader looks
-//! at the clock itself.
+//! Throws away what has no meaning any more: codes that nobody brought back, budgets that are whole
+//! again, devices that are long gone, tokens and sessions past their time, notes about strangers,
+//! revocations of what is void by itself. Nothing depends on it, since every reader looks at the clock
+//! itself.
 
 mod store;
 
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::{api_key, register::RENEWABLE, revocation};
+use crate::{api_key, budget, challenge, device, mfa, revocation};
 
 /// How long sign-ins to no account are kept: long enough to look into a wave of them.
 const STRANGERS_KEPT: Duration = Duration::weeks(1);
@@ -17,8 +18,10 @@ const BATCH: i64 = 1000;
 
 /// Sweeps until nothing is left.
 pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
-    while store::registrations(pool, now - RENEWABLE, BATCH).await? == BATCH as u64 {}
-    while store::mail_budgets(pool, now, BATCH).await? == BATCH as u64 {}
+    while challenge::sweep(pool, now - challenge::RENEWABLE, BATCH).await? == BATCH as u64 {}
+    while mfa::sweep(pool, now, BATCH).await? == BATCH as u64 {}
+    while budget::sweep(pool, now, BATCH).await? == BATCH as u64 {}
+    while device::sweep(pool, now - device::FORGOTTEN_AFTER, BATCH).await? == BATCH as u64 {}
     while store::strangers(pool, now - STRANGERS_KEPT, BATCH).await? == BATCH as u64 {}
     while store::refresh_tokens(pool, now, BATCH).await? == BATCH as u64 {}
     while store::sessions(pool, now, BATCH).await? == BATCH as u64 {}
@@ -41,21 +44,32 @@ mod tests {
         for statement in [
             "insert into users.account values
                 ('00000000-0000-0000-0000-000000000001', 'ann@example.com', null, 1, $1)",
-            "insert into users.session (id, account_id, amr, created_at, expires_at) values
+            "insert into users.session
+                (id, account_id, proven, created_at, authenticated_at, last_seen_at, expires_at) values
                 ('00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-000000000001',
-                    '{}', $1, $1),
+                    '{}', $1, $1, $1, $1),
                 ('00000000-0000-0000-0000-0000000000a2', '00000000-0000-0000-0000-000000000001',
-                    '{}', $1, $1 + interval '1 s')",
+                    '{}', $1, $1, $1, $1 + interval '1 s')",
             "insert into users.refresh_token (hash, session_id, expires_at) values
                 ('\\x01', '00000000-0000-0000-0000-0000000000a1', $1 + interval '1 s'),
                 ('\\x02', '00000000-0000-0000-0000-0000000000a2', $1),
                 ('\\x03', '00000000-0000-0000-0000-0000000000a2', $1 + interval '1 s')",
-            "insert into users.registration
-                (flow_id, email, password_hash, tries_left, expires_at)
-            select gen_random_uuid(), email, '', 5, $1 - interval '1 h' + more
-            from (values ('void', interval '0'), ('renewable', '1 s')) as wish (email, more)",
-            "insert into users.mail_budget (email, spent_until) values
-                ('all mails back', $1), ('mails spent', $1 + interval '1 s')",
+            "insert into users.challenge
+                (flow_id, purpose, channel, contact, sends, tries_left, state, expires_at)
+            select gen_random_uuid(), 'sign_in', 'email', contact, 'nothing', 5, '{}',
+                $1 - interval '1 h' + more
+            from (values ('void', interval '0'), ('renewable', '1 s')) as wish (contact, more)",
+            "insert into users.pending_login
+                (token_hash, account_id, act, proven, state, user_agent, tries_left, expires_at)
+            select sha256(name::bytea), '00000000-0000-0000-0000-000000000001', 'sign_in', '{}', '{}',
+                name, 5, $1 + more
+            from (values ('given up', interval '0'), ('waiting', '1 s')) as pending (name, more)",
+            "insert into users.budget (key, spent_until) values
+                ('\\x0a', $1), ('\\x0b', $1 + interval '1 s')",
+            "insert into users.device (id, account_id, hash, user_agent, created_at, last_seen_at)
+            select gen_random_uuid(), '00000000-0000-0000-0000-000000000001', sha256(name::bytea),
+                name, $1, $1 - interval '400 d' + more
+            from (values ('old phone', interval '0'), ('phone', '1 s')) as device (name, more)",
             "insert into users.stranger (at, request_id) values
                 ($1 - interval '7 d', 'old'), ($1 - interval '7 d' + interval '1 s', 'a stranger')",
             "insert into users.api_key
@@ -82,8 +96,10 @@ mod tests {
 
         sweep(pool, now).await.expect("swept");
         let left = "select string_agg(what, ', ' order by what) from (
-            select email as what from users.registration
-            union all select email from users.mail_budget
+            select contact as what from users.challenge
+            union all select user_agent from users.pending_login
+            union all select 'budget ' || key::text from users.budget
+            union all select user_agent from users.device
             union all select request_id from users.stranger
             union all select right(id::text, 2) from users.session
             union all select hash::text from users.refresh_token
@@ -97,7 +113,7 @@ mod tests {
             .expect("rows");
         assert_eq!(
             left,
-            "\\x03, a stranger, a2, key, lasting key, mails spent, renewable, secret, secret, wish"
+            "\\x03, a stranger, a2, budget \\x0b, key, lasting key, phone, renewable, secret, secret, waiting, wish"
         );
 
         sweep(pool, now + Duration::SECOND).await.expect("swept");
@@ -114,13 +130,13 @@ mod tests {
         let database = pg::testing::database(crate::MIGRATIONS).await;
         let pool = &database.pool;
         let now = OffsetDateTime::from_unix_timestamp(1_800_000_000).expect("a time");
-        let many = "insert into users.registration
-                (flow_id, email, password_hash, tries_left, expires_at)
-            select gen_random_uuid(), n::text, '', 5, $1 - interval '1 h'
+        let many = "insert into users.challenge
+                (flow_id, purpose, channel, contact, sends, tries_left, state, expires_at)
+            select gen_random_uuid(), 'sign_in', 'email', n::text, 'nothing', 5, '{}', $1 - interval '1 h'
             from generate_series(1, 2500) n";
         sqlx::query(many).bind(now).execute(pool).await.expect(many);
         sweep(pool, now).await.expect("swept");
-        let left = "select count(*) from users.registration";
+        let left = "select count(*) from users.challenge";
         let left: i64 = sqlx::query_scalar(left)
             .fetch_one(pool)
             .await

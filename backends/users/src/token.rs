@@ -10,7 +10,10 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::account::Account;
+use crate::{
+    account::Account,
+    factor::{self, Factor},
+};
 
 /// How long an access token is good for: no longer than it may take until a demotion is felt
 /// everywhere.
@@ -30,8 +33,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) account: &'a Account,
     pub(crate) session_id: Uuid,
     /// How they proved who they are.
-    pub(crate) amr: &'a [String],
-    /// When they did.
+    pub(crate) proven: &'a [Factor],
+    /// When they last did.
     pub(crate) auth_time: OffsetDateTime,
 }
 
@@ -97,7 +100,7 @@ impl TokenSigner {
         let Subject {
             account,
             session_id,
-            amr,
+            proven,
             auth_time,
         } = subject;
         let claims = encode(&json!({
@@ -109,9 +112,9 @@ impl TokenSigner {
             "iat": now.unix_timestamp(),
             "exp": (now + LIFETIME).unix_timestamp(),
             "auth_time": auth_time.unix_timestamp(),
-            "amr": amr,
-            "acr": if amr.len() > 1 { "mfa" } else { "sfa" },
-            "roles": account.roles,
+            "amr": factor::amr(proven),
+            "acr": factor::acr(proven),
+            "roles": account.roles(now),
             "perm_ver": account.perm_ver,
         }));
         let signed = format!("{}.{claims}", self.header);

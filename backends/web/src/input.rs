@@ -33,7 +33,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
                 if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
                     too_large()
                 } else {
-                    bad_body("the body did not arrive whole")
+                    Problem::bad_body("the body did not arrive whole")
                 }
             })?;
         parse(&body).map(Self)
@@ -67,17 +67,14 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         // serde_json quotes a wrong scalar: its own bytes back to the client, nobody else's.
         let reason = error.into_inner().to_string();
         if path == "." {
-            bad_body(reason)
+            Problem::bad_body(reason)
         } else {
-            bad_body(format!("at `{path}`: {reason}"))
+            Problem::bad_body(format!("at `{path}`: {reason}"))
         }
     })?;
-    json.end().map_err(|error| bad_body(error.to_string()))?;
+    json.end()
+        .map_err(|error| Problem::bad_body(error.to_string()))?;
     Ok(value)
-}
-
-fn bad_body(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "bad_body", "Bad body").detail(detail)
 }
 
 pub(crate) fn unsupported_media_type() -> Problem {

@@ -36,6 +36,10 @@ pub struct Problem {
     /// The id under which our logs know the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// What a program needs to go on (RFC 9457 §3.2).
+    #[serde(flatten)]
+    #[schema(ignore)]
+    more: serde_json::Map<String, serde_json::Value>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
 }
@@ -58,6 +62,7 @@ impl Problem {
             code,
             detail: None,
             request_id: None,
+            more: serde_json::Map::new(),
             retry_after_s: None,
         }
     }
@@ -65,6 +70,12 @@ impl Problem {
     /// Says more about this case. Never a cause from inside, never what the client may not know.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds what a program needs to go on, under a name of its own (RFC 9457 §3.2).
+    pub fn with(mut self, name: &str, value: serde_json::Value) -> Self {
+        self.more.insert(name.to_owned(), value);
         self
     }
 
@@ -101,6 +112,11 @@ impl Problem {
     /// 404: not there, or not the caller's to see; the two look alike.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found")
+    }
+
+    /// 400: the body has the right shape and makes no sense.
+    pub fn bad_body(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_body", "Bad body").detail(detail)
     }
 
     /// 400: the request's head makes no sense.

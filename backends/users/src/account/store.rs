@@ -5,7 +5,21 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Account;
-use crate::email::Email;
+use crate::{
+    contact::{Contact, Phone},
+    email::Email,
+};
+
+/// The account that has this contact.
+pub(crate) async fn by_contact(
+    db: impl PgExecutor<'_>,
+    contact: &Contact,
+) -> Result<Option<Account>, sqlx::Error> {
+    match contact {
+        Contact::Email(email) => by_email(db, email).await,
+        Contact::Phone(phone) => by_phone(db, phone).await,
+    }
+}
 
 /// The account that has this address.
 pub(crate) async fn by_email(
@@ -15,12 +29,33 @@ pub(crate) async fn by_email(
     sqlx::query_as!(
         Account,
         r#"
-        select id, email, password_hash, perm_ver, created_at,
-            array(select role from users.account_role where account_id = id order by role) as "roles!"
+        select id, email, phone, name, password_hash, perm_ver, standing as standing_given,
+            standing_until, created_at,
+            array(select role from users.account_role where account_id = id order by role) as "roles_given!"
         from users.account
         where email = $1
         "#,
         email.as_str(),
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// The account that has this phone number.
+pub(crate) async fn by_phone(
+    db: impl PgExecutor<'_>,
+    phone: &Phone,
+) -> Result<Option<Account>, sqlx::Error> {
+    sqlx::query_as!(
+        Account,
+        r#"
+        select id, email, phone, name, password_hash, perm_ver, standing as standing_given,
+            standing_until, created_at,
+            array(select role from users.account_role where account_id = id order by role) as "roles_given!"
+        from users.account
+        where phone = $1
+        "#,
+        phone.as_str(),
     )
     .fetch_optional(db)
     .await
@@ -34,8 +69,9 @@ pub(crate) async fn by_id(
     sqlx::query_as!(
         Account,
         r#"
-        select id, email, password_hash, perm_ver, created_at,
-            array(select role from users.account_role where account_id = id order by role) as "roles!"
+        select id, email, phone, name, password_hash, perm_ver, standing as standing_given,
+            standing_until, created_at,
+            array(select role from users.account_role where account_id = id order by role) as "roles_given!"
         from users.account
         where id = $1
         "#,
@@ -45,32 +81,59 @@ pub(crate) async fn by_id(
     .await
 }
 
-/// Tells whether an account has this address.
-pub(crate) async fn is_taken(tx: &mut PgConnection, email: &Email) -> Result<bool, sqlx::Error> {
+/// The account of this id as it is now, and will be until the commit: whoever bans it, or takes a
+/// role or a password from it, waits for that or has done it before.
+pub(crate) async fn hold(tx: &mut PgConnection, id: Uuid) -> Result<Option<Account>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select exists (select from users.account where email = $1) as "taken!""#,
-        email.as_str()
+        r#"select id from users.account where id = $1 for share"#,
+        id
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    by_id(tx, id).await
+}
+
+/// Tells whether an account has this contact.
+pub(crate) async fn is_taken(
+    tx: &mut PgConnection,
+    contact: &Contact,
+) -> Result<bool, sqlx::Error> {
+    let (email, phone) = columns(contact);
+    sqlx::query_scalar!(
+        r#"select exists (select from users.account where email = $1 or phone = $2) as "taken!""#,
+        email,
+        phone,
     )
     .fetch_one(tx)
     .await
 }
 
-/// Begins an account, or tells that the address has one.
+/// A contact as the two columns that it may stand in.
+fn columns(contact: &Contact) -> (Option<&str>, Option<&str>) {
+    match contact {
+        Contact::Email(email) => (Some(email.as_str()), None),
+        Contact::Phone(phone) => (None, Some(phone.as_str())),
+    }
+}
+
+/// Begins an account, or tells that the contact has one.
 pub(crate) async fn begin(
     tx: &mut PgConnection,
     id: Uuid,
-    email: &str,
-    password_hash: &str,
+    contact: &Contact,
+    password_hash: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
+    let (email, phone) = columns(contact);
     let begun = sqlx::query!(
         r#"
-        insert into users.account (id, email, password_hash, created_at)
-        values ($1, $2, $3, $4)
-        on conflict on constraint account_email_key do nothing
+        insert into users.account (id, email, phone, password_hash, created_at)
+        values ($1, $2, $3, $4, $5)
+        on conflict do nothing
         "#,
         id,
         email,
+        phone,
         password_hash,
         now,
     )

@@ -23,6 +23,16 @@ impl RefreshToken {
         Ok(Self::from_bits(&bits))
     }
 
+    /// What a browser sent in place of a body.
+    pub(super) fn sent(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The text, for where it is kept.
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// The token after this one, always the same. Only who holds both this token and the key can
     /// tell it: neither the database nor the key alone gives anybody a session.
     pub(crate) fn successor(&self, key: &Key) -> Self {

@@ -1,17 +1,24 @@
 //! Sessions and the hashes of their tokens.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::key::Tag;
+use super::list::SessionView;
+use crate::{
+    client::Client,
+    factor::{self, Factor},
+    key::Tag,
+    revocation::Revoked,
+};
 
 /// A session that goes on.
 pub(super) struct Session {
     pub(super) id: Uuid,
     pub(super) account_id: Uuid,
-    pub(super) amr: Vec<String>,
-    pub(super) created_at: OffsetDateTime,
+    pub(super) proven: Vec<Factor>,
+    /// When the last of it was proven.
+    pub(super) authenticated_at: OffsetDateTime,
     pub(super) expires_at: OffsetDateTime,
 }
 
@@ -24,10 +31,20 @@ pub(super) struct TokenState {
 
 /// Why a session ended before its time.
 #[derive(Clone, Copy)]
-pub(super) enum End {
+pub(crate) enum End {
     Logout,
     LogoutAll,
     TokenReuse,
+    /// Its owner ended it from another session.
+    Revoked,
+    /// The password is another one.
+    Password,
+    /// A contact is another one.
+    Contact,
+    /// The account was frozen or banned, or somebody here ended it.
+    Standing,
+    /// The account is given up.
+    Erasure,
 }
 
 impl End {
@@ -36,26 +53,123 @@ impl End {
             Self::Logout => "logout",
             Self::LogoutAll => "logout_all",
             Self::TokenReuse => "token_reuse",
+            Self::Revoked => "revoked",
+            Self::Password => "password",
+            Self::Contact => "contact",
+            Self::Standing => "standing",
+            Self::Erasure => "erasure",
         }
     }
 }
 
 /// Writes down a new session.
-pub(super) async fn begin(tx: &mut PgConnection, session: &Session) -> Result<(), sqlx::Error> {
+pub(super) async fn begin(
+    tx: &mut PgConnection,
+    session: &Session,
+    device_id: Uuid,
+    client: &Client,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
-        insert into users.session (id, account_id, amr, created_at, expires_at)
-        values ($1, $2, $3, $4, $5)
+        insert into users.session (id, account_id, proven, authenticated_at, device_id, ip,
+            user_agent, created_at, last_seen_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6::text::inet, $7, $8, $8, $9)
         "#,
         session.id,
         session.account_id,
-        &session.amr,
-        session.created_at,
+        &factor::names(&session.proven),
+        session.authenticated_at,
+        device_id,
+        client.ip.map(|ip| ip.to_string()),
+        client.user_agent,
+        now,
         session.expires_at,
     )
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Notes that a session goes on, and from where.
+pub(super) async fn touch(
+    tx: &mut PgConnection,
+    session_id: Uuid,
+    client: &Client,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        update users.session set last_seen_at = $2, ip = coalesce($3::text::inet, ip),
+            user_agent = coalesce($4, user_agent)
+        where id = $1
+        "#,
+        session_id,
+        now,
+        client.ip.map(|ip| ip.to_string()),
+        client.user_agent,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Adds a fresh proof to a session of this account that goes on.
+pub(super) async fn prove(
+    tx: &mut PgConnection,
+    session_id: Uuid,
+    account_id: Uuid,
+    factor: Factor,
+    now: OffsetDateTime,
+) -> Result<Option<Session>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        update users.session set authenticated_at = $4,
+            proven = case when $3 = any(proven) then proven else proven || $3::text end
+        where id = $1 and account_id = $2 and ended_at is null and expires_at > $4
+        returning id, account_id, proven, authenticated_at, expires_at
+        "#,
+        session_id,
+        account_id,
+        factor.name(),
+        now,
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| Session {
+        id: row.id,
+        account_id: row.account_id,
+        proven: factor::read(&row.proven),
+        authenticated_at: row.authenticated_at,
+        expires_at: row.expires_at,
+    }))
+}
+
+/// The sessions of an account that go on, last used first.
+pub(super) async fn of_account(
+    pool: &PgPool,
+    account_id: Uuid,
+    current: Option<Uuid>,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<SessionView>, sqlx::Error> {
+    sqlx::query_as!(
+        SessionView,
+        r#"
+        select id, host(ip) as ip, user_agent, created_at, last_seen_at,
+            coalesce(id = $2, false) as "current!"
+        from users.session
+        where account_id = $1 and ended_at is null and expires_at > $3
+            and exists (select from users.refresh_token t where t.session_id = session.id and t.expires_at > $3)
+        order by last_seen_at desc, id limit $4
+        "#,
+        account_id,
+        current,
+        now,
+        limit,
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// Adds a living token to a session.
@@ -84,7 +198,7 @@ pub(super) async fn lock(
 ) -> Result<Option<(Session, TokenState)>, sqlx::Error> {
     let found = sqlx::query!(
         r#"
-        select s.id, s.account_id, s.amr, s.created_at, s.expires_at,
+        select s.id, s.account_id, s.proven, s.authenticated_at, s.expires_at,
             t.expires_at as token_expires_at, t.spent_at
         from users.refresh_token t
         join users.session s on s.id = t.session_id
@@ -99,8 +213,8 @@ pub(super) async fn lock(
         let session = Session {
             id: row.id,
             account_id: row.account_id,
-            amr: row.amr,
-            created_at: row.created_at,
+            proven: factor::read(&row.proven),
+            authenticated_at: row.authenticated_at,
             expires_at: row.expires_at,
         };
         (
@@ -173,19 +287,21 @@ pub(super) async fn end(
     Ok(true)
 }
 
-/// Ends every session of this account together with its tokens, and names those that it ended.
-pub(super) async fn end_all(
+/// Ends every session of this account but one, together with its tokens, and gives what is to be
+/// revoked with it.
+pub(crate) async fn end_all(
     tx: &mut PgConnection,
     account_id: Uuid,
+    but: Option<Uuid>,
     end: End,
     now: OffsetDateTime,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> Result<Vec<Revoked>, sqlx::Error> {
     // Locked in the order of their ids, as everybody would who ends more than one.
     let ended = sqlx::query_scalar!(
         r#"
         with going as (
             select id from users.session
-            where account_id = $1 and ended_at is null
+            where account_id = $1 and ended_at is null and id is distinct from $4
             order by id for update
         )
         update users.session s set ended_at = $2, end_reason = $3
@@ -195,6 +311,7 @@ pub(super) async fn end_all(
         account_id,
         now,
         end.reason(),
+        but,
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -204,5 +321,5 @@ pub(super) async fn end_all(
     )
     .execute(tx)
     .await?;
-    Ok(ended)
+    Ok(ended.into_iter().map(Revoked::Session).collect())
 }

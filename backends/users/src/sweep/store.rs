@@ -3,52 +3,6 @@
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-/// Deletes wishes whose last code expired at `before` or earlier.
-pub(super) async fn registrations(
-    pool: &PgPool,
-    before: OffsetDateTime,
-    batch: i64,
-) -> Result<u64, sqlx::Error> {
-    let swept = sqlx::query!(
-        r#"
-        delete from users.registration where flow_id in (
-            select flow_id from users.registration
-            where expires_at <= $1
-            order by expires_at limit $2
-            for update skip locked
-        )
-        "#,
-        before,
-        batch,
-    )
-    .execute(pool)
-    .await?;
-    Ok(swept.rows_affected())
-}
-
-/// Forgets the mails to addresses that may be sent all of them again.
-pub(super) async fn mail_budgets(
-    pool: &PgPool,
-    now: OffsetDateTime,
-    batch: i64,
-) -> Result<u64, sqlx::Error> {
-    let swept = sqlx::query!(
-        r#"
-        delete from users.mail_budget where email in (
-            select email from users.mail_budget
-            where spent_until <= $1
-            order by spent_until limit $2
-            for update skip locked
-        )
-        "#,
-        now,
-        batch,
-    )
-    .execute(pool)
-    .await?;
-    Ok(swept.rows_affected())
-}
-
 /// Forgets sign-ins to no account that were refused at `before` or earlier.
 pub(super) async fn strangers(
     pool: &PgPool,

@@ -151,10 +151,18 @@ async fn a_flood_of_sign_ins_is_told_to_come_back() {
     .await;
     stage.member("ann@example.com").await;
 
-    let answers = join_all((0..30).map(|_| stage.login("ann@example.com", PASSWORD))).await;
+    // To many accounts, since one has a limit of its own.
+    let flood = (0..30).map(|n| format!("nobody{n}@example.com"));
+    let flood: Vec<String> = flood.collect();
+    let mut flood: Vec<_> = flood
+        .iter()
+        .map(|email| stage.login(email, PASSWORD))
+        .collect();
+    flood.push(stage.login("ann@example.com", PASSWORD));
+    let answers = join_all(flood).await;
 
     let (served, refused): (Vec<_>, Vec<_>) =
-        answers.iter().partition(|answer| answer.status == 200);
+        answers.iter().partition(|answer| answer.status != 503);
     assert!(
         !served.is_empty() && !refused.is_empty(),
         "{} served, {} refused",

@@ -47,11 +47,11 @@ async fn the_owner_of_a_known_address_is_told_and_gets_no_code() {
         stage.events().await,
         [(
             "users.address_known".to_owned(),
-            json!({"to": "ann@example.com"})
+            json!({"to": "ann@example.com", "channel": "email"})
         )]
     );
     let stored = stage
-        .column::<Option<Vec<u8>>>("select code_hash from users.registration")
+        .column::<Option<Vec<u8>>>("select code_hash from users.challenge")
         .await;
     assert_eq!(stored, [None]);
     let answer = stage.verify(flow_id, "000000").await;
@@ -77,7 +77,7 @@ async fn who_registers_anothers_address_first_gains_nothing() {
     assert_eq!(stage.verify(thief_flow, &thief_code).await.status, 400);
     assert_eq!(
         stage
-            .column::<i64>("select count(*) from users.registration")
+            .column::<i64>("select count(*) from users.challenge")
             .await,
         [0]
     );
@@ -112,7 +112,7 @@ async fn an_easy_password_is_refused_and_nothing_is_kept() {
     }
     assert_eq!(
         stage
-            .column::<i64>("select count(*) from users.registration")
+            .column::<i64>("select count(*) from users.challenge")
             .await,
         [0]
     );
@@ -143,7 +143,15 @@ async fn what_does_not_belong_in_a_registration_is_refused() {
             json!({"email": "ann@example.com", "password": "é".repeat(513)}),
             "password",
         ),
-        (json!({"email": "ann@example.com"}), "password"),
+        (json!({"password": PASSWORD}), "email"),
+        (
+            json!({"email": "ann@example.com", "phone": "+14155550123", "password": PASSWORD}),
+            "phone",
+        ),
+        (
+            json!({"phone": "4155550123", "password": PASSWORD}),
+            "phone",
+        ),
     ] {
         let answer = stage.post("/v1/auth/register", body).await;
         assert_eq!((answer.status, answer.code()), (400, "bad_body"));
@@ -186,7 +194,7 @@ async fn an_address_gets_ten_mails_and_then_one_each_six_minutes() {
         );
     }
     assert_eq!(stage.codes("ann@example.com").await.len(), 10);
-    let tries = "select tries_left from users.registration order by tries_left limit 2";
+    let tries = "select tries_left from users.challenge order by tries_left limit 2";
     assert_eq!(stage.column::<i16>(tries).await, [0, 5]);
     // Others' share is their own.
     stage.register("bob@example.com", PASSWORD).await;

@@ -186,9 +186,12 @@ impl Stage {
         Running::<Users>::user(id, &["user"])
     }
 
+    /// Somebody in a session, who has given one proof this very moment.
     pub(crate) fn user_in(&self, id: Uuid, session: Uuid) -> Principal {
         Principal {
             sid: Some(session.to_string()),
+            acr: Some("sfa".to_owned()),
+            auth_time: Some(self.0.clock().now().unix_timestamp()),
             ..self.user(id)
         }
     }
@@ -330,6 +333,7 @@ fn config() -> Config {
         audience: "api".to_owned(),
         token_key: Secret::new(pem(1) + &pem(2)),
         refresh_key: Key::new([3; 32]),
+        product: "Vorota".to_owned(),
         hash_slots: None,
         hash_queue: 64,
     }

@@ -36,7 +36,7 @@ async fn a_code_opens_the_account_and_says_so_in_the_same_commit() {
     assert_eq!(stage.acts_of(user_id).await, ["user.verified"]);
     assert_eq!(
         stage
-            .column::<i64>("select count(*) from users.registration")
+            .column::<i64>("select count(*) from users.challenge")
             .await,
         [0]
     );
@@ -64,7 +64,7 @@ async fn of_parallel_guesses_five_count() {
     );
     assert_eq!(
         stage
-            .column::<i16>("select tries_left from users.registration")
+            .column::<i16>("select tries_left from users.challenge")
             .await,
         [0]
     );
@@ -191,7 +191,7 @@ async fn asking_for_another_code_tells_nothing_either() {
             (202, json!({"flow_id": flow_id}))
         );
     }
-    let told = json!({"to": "known@example.com"});
+    let told = json!({"to": "known@example.com", "channel": "email"});
     assert_eq!(
         stage.events().await,
         [("users.address_known".to_owned(), told)]

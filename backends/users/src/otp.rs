@@ -1,0 +1,162 @@
+//! Signing in without a password: `POST /v1/auth/otp` has a code sent, `/verify` takes it. Mail
+//! carries a link as well (`link_page.rs`). Asking tells nothing: who has no account gets the same
+//! answer, and no message.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use events::Purpose;
+use serde::Deserialize;
+use serde_json::json;
+use thiserror::Error;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use web::{Input, Problem};
+
+use crate::{
+    App, account,
+    challenge::{self, ChallengeError, LinkToken, Sends, Tried, Wanted},
+    client::Client,
+    code::Code,
+    contact::{Contact, Phone},
+    email::Email,
+    login::{self, Entrance, LoginError},
+    register::Flow,
+    session::Tokens,
+};
+
+/// Where the code goes. Either `email` or `phone` is given.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OtpWish {
+    #[serde(default)]
+    #[schema(nullable = false)]
+    email: Option<Email>,
+    #[serde(default)]
+    #[schema(nullable = false)]
+    phone: Option<Phone>,
+}
+
+/// The code, and the flow it was sent for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OtpProof {
+    flow_id: Uuid,
+    code: Code,
+}
+
+/// Why nobody gets in by a code.
+#[derive(Debug, Error)]
+pub(crate) enum OtpError {
+    #[error("either an address or a phone number is given")]
+    NoContact(Problem),
+    #[error(transparent)]
+    Challenge(#[from] ChallengeError),
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    #[error("signing in by a code")]
+    Store(#[from] sqlx::Error),
+}
+
+/// Has a code sent to sign in with.
+#[utoipa::path(
+    post, path = "/v1/auth/otp", operation_id = "otp", tag = "auth",
+    request_body = OtpWish,
+    responses((status = 202, description = "If there is such an account, a code is on its way", body = Flow))
+)]
+pub(crate) async fn ask(
+    State(app): State<Arc<App>>,
+    Input(wish): Input<OtpWish>,
+) -> Result<(StatusCode, Json<Flow>), OtpError> {
+    let contact = Contact::one_of(wish.email, wish.phone).map_err(OtpError::NoContact)?;
+    let now = app.clock.now();
+    let mut tx = app.pool.begin().await?;
+    let account = account::store::by_contact(&mut *tx, &contact).await?;
+    let wanted = Wanted {
+        purpose: Purpose::SignIn,
+        to: &contact,
+        account_id: account.as_ref().map(|account| account.id),
+        bound_to: None,
+        sends: match account {
+            Some(_) => Sends::Code,
+            None => Sends::Nothing,
+        },
+        state: json!({}),
+    };
+    let flow_id = challenge::issue(&app, &mut tx, &wanted, now).await?;
+    tx.commit().await?;
+    Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
+}
+
+/// Signs in with the code that was sent. Further as with a password: see `login`.
+#[utoipa::path(
+    post, path = "/v1/auth/otp/verify", operation_id = "otpVerify", tag = "auth",
+    request_body = OtpProof,
+    responses(
+        (status = 200, description = "Signed in", body = Tokens),
+        (status = 400, description = "The code does not fit, or no longer (`invalid_code`)"),
+        (status = 401, description = "A second factor is due (`mfa_required`)"),
+        (status = 403, description = "The account is banned (`account_banned`) or given up (`account_deleted`)"),
+    )
+)]
+pub(crate) async fn verify(
+    State(app): State<Arc<App>>,
+    client: Client,
+    Input(OtpProof { flow_id, code }): Input<OtpProof>,
+) -> Result<Entrance, OtpError> {
+    sign_in(&app, flow_id, Tried::Code(&code), &client).await
+}
+
+/// The same by the link of the mail.
+pub(crate) async fn by_link(
+    app: &App,
+    flow_id: Uuid,
+    token: &LinkToken,
+    client: &Client,
+) -> Result<Entrance, OtpError> {
+    sign_in(app, flow_id, Tried::Link(token), client).await
+}
+
+async fn sign_in(
+    app: &App,
+    flow_id: Uuid,
+    tried: Tried<'_>,
+    client: &Client,
+) -> Result<Entrance, OtpError> {
+    let now = app.clock.now();
+    let proven = challenge::prove(app, flow_id, &[Purpose::SignIn], tried, now).await?;
+    let mut tx = app.pool.begin().await?;
+    if !challenge::take(&mut tx, &proven).await? {
+        return Err(ChallengeError::Invalid.into());
+    }
+    let account = account::store::by_contact(&mut *tx, &proven.contact).await?;
+    // The contact may have gone to another account since.
+    let account = account.filter(|account| Some(account.id) == proven.account_id);
+    let account = account.ok_or(ChallengeError::Invalid)?;
+    let factors = [proven.factor()];
+    let entrance = login::complete_login(app, &mut tx, &account, &factors, client, now).await?;
+    tx.commit().await?;
+    Ok(entrance)
+}
+
+impl From<OtpError> for Problem {
+    fn from(error: OtpError) -> Self {
+        match error {
+            OtpError::NoContact(problem) => problem,
+            OtpError::Challenge(error) => error.into(),
+            OtpError::Login(error) => error.into(),
+            OtpError::Store(_) => Problem::internal(error),
+        }
+    }
+}
+
+impl IntoResponse for OtpError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
