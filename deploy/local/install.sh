@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing for the purposes named: build, run, test, bench, demo. That is system
-# packages, and for `test` one package of npm. Does nothing, and asks nobody, when nothing is missing.
+# packages, and for `test` a few of npm. Does nothing, and asks nobody, when nothing is missing.
 set -euo pipefail
 
 missing=()
@@ -45,7 +45,9 @@ done
 # What comes from npm, once node is there. Offline, the tests that need it say so, and only they fail.
 from_npm() {
   case " $* " in *" test "*)
-    "$(dirname "$0")/provider/install.sh" || echo "oidc-provider could not be installed from npm" >&2 ;;
+    for name in provider twilio; do
+      "$(dirname "$0")/npm.sh" $name || echo "npm's packages for $name could not be installed" >&2
+    done ;;
   esac
 }
 [ ${#missing[@]} -gt 0 ] || { from_npm "$@"; exit 0; }

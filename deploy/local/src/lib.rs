@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod postgres;
 pub mod provider;
 pub mod redis;
+pub mod twilio;
 
 // What the whole is prepared with.
 mod certs;
@@ -21,6 +22,7 @@ mod secrets;
 // What everything above stands on.
 mod files;
 pub mod leash;
+mod npm;
 pub mod probe;
 pub mod room;
 mod supervise;

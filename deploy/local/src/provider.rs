@@ -1,22 +1,19 @@
 //! An OpenID provider to throw away, for tests: npm's oidc-provider on a loopback port.
-//!
-//! Its packages are installed once by `deploy/local/install.sh test`, outside the clone; nothing is
-//! fetched while tests run.
 
 use std::{
     env,
     ffi::OsStr,
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use serde_json::{Value, json};
 
 use crate::{
     leash::{Farewell, Leash, Program},
-    room, tail,
+    npm, room, tail,
 };
 
 const SCRIPT: &str = include_str!("../provider/provider.mjs");
@@ -51,7 +48,7 @@ impl Provider {
     /// # Errors
     /// As [`Provider::start`], and when the port is taken.
     pub fn start_on(port: u16, mut wish: Value) -> anyhow::Result<Self> {
-        let modules = modules()?;
+        let modules = npm::modules("provider", LOCK)?;
         wish["port"] = json!(port);
         let place = room::private(&env::temp_dir())?;
         let script = place.join("provider.mjs");
@@ -116,21 +113,4 @@ impl Provider {
 
 fn is_port(text: &str) -> bool {
     text.parse::<u16>().is_ok()
-}
-
-/// Where `install.sh` has put the packages.
-fn modules() -> anyhow::Result<PathBuf> {
-    const ADVICE: &str =
-        "npm's oidc-provider is not installed: run `deploy/local/install.sh test`, online";
-    let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
-        (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
-        (_, Some(home)) => Path::new(&home).join(".cache"),
-        _ => bail!("neither XDG_CACHE_HOME nor HOME is set"),
-    };
-    let home = cache.join("vorota/provider");
-    let lock = fs::read_to_string(home.join("package-lock.json")).context(ADVICE)?;
-    if lock != LOCK {
-        bail!("{ADVICE} ({} is of another version)", home.display());
-    }
-    Ok(home.join("node_modules"))
 }
