@@ -1,14 +1,20 @@
 //! Messages to people.
 //!
 //! The stories, in the order a message meets them: [`inform`] hears of an event and notes what is to
-//! be said, [`outgoing`] says it, [`list`] shows how it went, [`sweep`] forgets. Beneath them:
-//! [`letter`] is what is said in which words, [`post`] is the way to the mail server.
+//! be said, [`budget`] holds texts to what they may cost, [`outgoing`] says it, [`list`] shows how it
+//! went, [`sweep`] forgets. Beneath them: [`letter`] is what is said in which words, [`post`] is the
+//! way to the mail server, [`sms`] the way to people's phones.
 
+mod budget;
+mod channel;
 mod inform;
 mod letter;
 mod list;
+mod number;
 mod outgoing;
 mod post;
+mod refusal;
+mod sms;
 mod sweep;
 
 use std::sync::Arc;
@@ -20,9 +26,14 @@ use sqlx::{PgPool, migrate::Migrator};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::page::Cursors;
 
+use budget::Till;
 use letter::Words;
-use outgoing::Sender;
+use outgoing::{Sender, Ways};
 use post::Post;
+use sms::Texts;
+
+pub use budget::Budget;
+pub use sms::{SmsConfig, SmsProvider, SmsRuConfig, TwilioConfig};
 
 /// The app's schema in its database.
 const SCHEMA: &str = "notifications";
@@ -49,6 +60,9 @@ pub struct Config {
     pub from: String,
     /// Where links in mails lead, and the only place they lead to. HTTPS.
     pub base_url: String,
+    /// Text messages: who takes them, and how many may leave.
+    #[serde(default)]
+    pub sms: SmsConfig,
 }
 
 /// What the stories share.
@@ -71,18 +85,22 @@ impl host::App for Notifications {
     }
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Parts> {
-        let pool = host.pool().clone();
-        let words = Words::new(&config.base_url).context("reading `base_url`")?;
+        let (pool, clock, registry) = (host.pool().clone(), host.clock(), host.registry());
         let post = Post::new(&config)?;
-        let sender = Sender::new(pool.clone(), host.clock(), post, words, host.registry())?;
+        let words = Words::new(&config.base_url, post.name()).context("reading `base_url`")?;
+        let SmsConfig { providers, budget } = config.sms;
+        let texts = Texts::new(providers, &config.from, clock.clone(), registry)?;
+        let till = Till::new(budget, registry)?;
+        let ways = Ways { post, texts, words };
+        let sender = Sender::new(pool.clone(), clock.clone(), ways, registry)?;
         let app = Arc::new(App {
             pool: pool.clone(),
             cursors: Cursors::new(host.cursor_key()),
         });
         Ok(Parts {
             routes: web::guarded(Self::NAME, routes().with_state(app), host),
-            consumers: inform::consumers(&pool, &host.clock()),
-            jobs: vec![outgoing::job(sender), sweep::job(pool, host.clock())],
+            consumers: inform::consumers(&pool, &clock, &till),
+            jobs: vec![outgoing::job(sender), sweep::job(pool, clock)],
             ..Parts::default()
         })
     }

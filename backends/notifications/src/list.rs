@@ -15,17 +15,19 @@ use web::{
     page::{Page, Wish},
 };
 
-use crate::App;
+use crate::{App, number::Number};
 
 /// One message and how it fares.
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Notification {
     id: Uuid,
-    /// What it tells: `verify_email`, `address_known`.
+    /// What it tells: `verify_email`, `address_known`, `new_device`.
     #[schema(example = "verify_email")]
     kind: String,
-    /// The address with most of its name hidden.
+    /// Which way it takes.
+    channel: NotificationChannel,
+    /// The address with most of its name hidden, or the number with its last two digits.
     #[schema(example = "a***@example.com")]
     to: String,
     state: NotificationState,
@@ -34,9 +36,19 @@ pub(crate) struct Notification {
     attempts: i32,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
-    /// When the mail server took it; null until then.
+    /// When the mail server or the provider of texts took it; null until then.
     #[serde(with = "time::serde::rfc3339::option")]
     sent_at: Option<OffsetDateTime>,
+}
+
+/// Which way a message takes.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum NotificationChannel {
+    /// Mail.
+    Email,
+    /// A text message.
+    Sms,
 }
 
 /// Where a message is on its way.
@@ -45,7 +57,7 @@ pub(crate) struct Notification {
 enum NotificationState {
     /// It is tried until it is taken or given up.
     Waiting,
-    /// The mail server has taken it.
+    /// The mail server or the provider of texts has taken it.
     Sent,
     /// It was given up.
     Dead,
@@ -78,14 +90,17 @@ pub(crate) async fn list_notifications(
     Ok(Json(Page::cut(rows, wish.limit, seal)))
 }
 
-/// The first character of the name, and the domain.
+/// The first character of the name, and the domain; of a number its end.
 fn masked(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((name, domain)) => {
             let first = name.chars().next().map(String::from).unwrap_or_default();
             format!("{first}***@{domain}")
         }
-        None => "***".to_owned(),
+        None => match Number::parse(address) {
+            Ok(number) => format!("***{}", &number.digits()[number.digits().len() - 2..]),
+            Err(_) => "***".to_owned(),
+        },
     }
 }
 
@@ -99,6 +114,8 @@ mod tests {
             ("@example.com", "***@example.com"),
             ("\"a@b\"@example.com", "\"***@example.com"),
             ("nobody", "***"),
+            ("+79255070602", "***02"),
+            ("+7", "***"),
         ] {
             assert_eq!(super::masked(address), masked);
         }

@@ -1,7 +1,7 @@
-//! Says what waits to be said: rows are claimed for a while, sent, and then told how it went.
+//! Says what waits to be said, by mail or by text: rows are claimed for a while, sent, and then told how it went.
 //!
 //! A process that dies in between leaves a claim that runs out, and another one sends again: at
-//! least once, never none. That the mail is the same one is told by its Message-ID.
+//! least once, never none. That a mail is the same one is told by its Message-ID; a text tells nothing.
 
 mod backoff;
 pub(crate) mod store;
@@ -11,14 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use events::Channel;
 use futures::{StreamExt, stream};
 use host::{Clock, Job};
 use prometheus::{IntCounterVec, Opts, Registry};
 use sqlx::PgPool;
 
 use crate::{
-    letter::Words,
-    post::{CONNECTIONS, Post, PostError},
+    channel,
+    letter::{Content, Words},
+    post::{CONNECTIONS, Post},
+    refusal::Refusal,
+    sms::Texts,
 };
 use store::Claimed;
 
@@ -29,14 +33,18 @@ const CLAIM: Duration = Duration::from_secs(90);
 const BATCH: i64 = 8;
 /// How long a run begins new batches: a long queue must not keep the process from stopping.
 const RUN: Duration = Duration::from_secs(2);
-/// Tries before a message is given up; with the pauses between them about half a day.
-const MAX_ATTEMPTS: i32 = 20;
+
+/// What says things to people, and in which words.
+pub(crate) struct Ways {
+    pub(crate) post: Post,
+    pub(crate) texts: Texts,
+    pub(crate) words: Words,
+}
 
 pub(crate) struct Sender {
     pool: PgPool,
     clock: Clock,
-    post: Post,
-    words: Words,
+    ways: Ways,
     outcomes: IntCounterVec,
 }
 
@@ -52,41 +60,39 @@ impl Sender {
     pub(crate) fn new(
         pool: PgPool,
         clock: Clock,
-        post: Post,
-        words: Words,
+        ways: Ways,
         registry: &Registry,
     ) -> Result<Self, prometheus::Error> {
         let outcomes = IntCounterVec::new(
             Opts::new(
                 "notifications_attempts_total",
-                "Attempts to send a message, by how they went",
+                "Attempts to send a message, by its way and by how they went",
             ),
-            &["outcome"],
+            &["channel", "outcome"],
         )?;
         registry.register(Box::new(outcomes.clone()))?;
         Ok(Self {
             pool,
             clock,
-            post,
-            words,
+            ways,
             outcomes,
         })
     }
 
     /// Sends what is due.
     async fn send_due(&self) -> anyhow::Result<()> {
-        let given_up = store::give_up(&self.pool, self.clock.now(), MAX_ATTEMPTS).await?;
-        if given_up > 0 {
-            self.count(Outcome::Dead, given_up);
+        for (channel, messages) in store::give_up(&self.pool, self.clock.now()).await? {
+            self.count(&channel, Outcome::Dead, messages);
             tracing::warn!(
-                messages = given_up,
+                channel,
+                messages,
                 "messages were given up: expired, or tried too often"
             );
         }
         let began = Instant::now();
         while began.elapsed() < RUN {
             let now = self.clock.now();
-            let batch = store::claim(&self.pool, now, now + CLAIM, MAX_ATTEMPTS, BATCH).await?;
+            let batch = store::claim(&self.pool, now, now + CLAIM, BATCH).await?;
             if batch.is_empty() {
                 break;
             }
@@ -96,53 +102,65 @@ impl Sender {
                 .collect()
                 .await;
             for outcome in outcomes {
-                self.count(outcome?, 1);
+                let (channel, outcome) = outcome?;
+                self.count(&channel, outcome, 1);
             }
         }
         Ok(())
     }
 
-    async fn send(&self, message: Claimed) -> Result<Outcome, sqlx::Error> {
+    async fn send(&self, message: Claimed) -> Result<(String, Outcome), sqlx::Error> {
         let Claimed {
             id,
+            channel,
             recipient,
             content,
             attempts,
         } = message;
-        let taken = match serde_json::from_value(content) {
-            Ok(content) => {
-                let letter = self.words.letter(&content);
-                self.post.send(id, &recipient, letter).await
+        let Ways { post, texts, words } = &self.ways;
+        let taken = match (
+            channel::of(&channel),
+            serde_json::from_value::<Content>(content),
+        ) {
+            (Some(Channel::Email), Ok(content)) => {
+                post.send(id, &recipient, words.letter(&content)).await
+            }
+            (Some(Channel::Sms), Ok(content)) => {
+                texts.send(id, &recipient, &words.text(&content)).await
             }
             // A newer version beside us can; the parser's words stay out, they may repeat a code.
-            Err(_) => Err(PostError::Later("this version cannot read it".to_owned())),
+            _ => Err(Refusal::later("this version cannot read it")),
         };
-        match taken {
+        let outcome = match taken {
             Ok(()) => {
                 store::sent(&self.pool, id, attempts, self.clock.now()).await?;
-                Ok(Outcome::Sent)
+                Outcome::Sent
             }
-            Err(PostError::Later(why)) => {
-                tracing::warn!(message_id = %id, attempts, why, "a message was not taken, it is sent again");
+            Err(Refusal::Later { why, after }) => {
+                tracing::warn!(message_id = %id, channel, attempts, why, "a message was not taken, it is sent again");
                 let pause = backoff::pause(attempts, backoff::jitter(id, attempts));
+                let pause = pause.max(after.unwrap_or_default());
                 store::later(&self.pool, id, attempts, self.clock.now() + pause, &why).await?;
-                Ok(Outcome::Later)
+                Outcome::Later
             }
-            Err(PostError::Refused(why)) => {
-                tracing::warn!(message_id = %id, attempts, why, "a message is given up");
+            Err(Refusal::Final(why)) => {
+                tracing::warn!(message_id = %id, channel, attempts, why, "a message is given up");
                 store::dead(&self.pool, id, attempts, &why).await?;
-                Ok(Outcome::Dead)
+                Outcome::Dead
             }
-        }
+        };
+        Ok((channel, outcome))
     }
 
-    fn count(&self, outcome: Outcome, messages: u64) {
-        let label = match outcome {
+    fn count(&self, channel: &str, outcome: Outcome, messages: u64) {
+        let outcome = match outcome {
             Outcome::Sent => "sent",
             Outcome::Later => "later",
             Outcome::Dead => "dead",
         };
-        self.outcomes.with_label_values(&[label]).inc_by(messages);
+        self.outcomes
+            .with_label_values(&[channel, outcome])
+            .inc_by(messages);
     }
 }
 

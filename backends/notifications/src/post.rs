@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use host::Secret;
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{
-        Mailbox, MultiPart,
+        Mailbox, MultiPart, SinglePart,
         header::{Header, HeaderName, HeaderValue},
     },
     transport::smtp::{
@@ -20,7 +21,7 @@ use lettre::{
 use url::Url;
 use uuid::Uuid;
 
-use crate::{Config, letter};
+use crate::{Config, letter, refusal::Refusal};
 
 /// Longest wait for one answer of the server.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -35,25 +36,26 @@ pub(crate) struct Post {
     transport: AsyncSmtpTransport<Tokio1Executor>,
 }
 
-/// Why a message was not taken.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PostError {
-    /// It never will be: there is no such recipient.
-    #[error("the recipient is refused: {0}")]
-    Refused(String),
-    /// It may be another time.
-    #[error("{0}")]
-    Later(String),
-}
-
 impl Post {
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
-        let from: Mailbox = config
-            .from
+        let login = match (&config.smtp_user, &config.smtp_password) {
+            (Some(user), Some(password)) => Some((user.as_str(), password)),
+            (None, None) => None,
+            _ => bail!("`smtp_user` and `smtp_password` go together"),
+        };
+        Self::to(&config.smtp, login, &config.from)
+    }
+
+    /// The way to a mail server, for letters that are `from` somebody.
+    pub(crate) fn to(
+        smtp: &str,
+        login: Option<(&str, &Secret)>,
+        from: &str,
+    ) -> anyhow::Result<Self> {
+        let from: Mailbox = from
             .parse()
             .context("reading `from`: write `Name <address>`")?;
-        let url = Url::parse(&config.smtp)
-            .context("reading `smtp`: write smtps://host or smtp://host")?;
+        let url = Url::parse(smtp).context("reading `smtp`: write smtps://host or smtp://host")?;
         let host = url.host_str().context("reading `smtp`: it names no host")?;
         // Brackets are how URLs write an IPv6 address, and nobody else does.
         let host = host.trim_matches(['[', ']']);
@@ -75,22 +77,25 @@ impl Post {
             .hello_name(hello)
             .timeout(Some(ANSWERS_WITHIN))
             .pool_config(PoolConfig::new().max_size(CONNECTIONS));
-        match (&config.smtp_user, &config.smtp_password) {
-            (Some(user), Some(password)) => {
-                ensure!(
-                    url.scheme() == "smtps" || !letter::is_loopback(&url),
-                    "a password is not sent in clear: use smtps:// or another host"
-                );
-                transport = transport
-                    .credentials(Credentials::new(user.clone(), password.reveal().to_owned()));
-            }
-            (None, None) => {}
-            _ => bail!("`smtp_user` and `smtp_password` go together"),
+        if let Some((user, password)) = login {
+            ensure!(
+                url.scheme() == "smtps" || !letter::is_loopback(&url),
+                "a password is not sent in clear: use smtps:// or another host"
+            );
+            transport = transport.credentials(Credentials::new(
+                user.to_owned(),
+                password.reveal().to_owned(),
+            ));
         }
         Ok(Self {
             from,
             transport: transport.build(),
         })
+    }
+
+    /// Who letters are from, by name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.from.name.as_deref()
     }
 
     /// Brings a letter to the mail server. `id` becomes its Message-ID: should a crash let it go out
@@ -100,42 +105,55 @@ impl Post {
         id: Uuid,
         to: &str,
         letter: letter::Letter,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), Refusal> {
+        let both = MultiPart::alternative_plain_html(letter.text, letter.html);
+        self.bring(id, to, letter.subject, both).await
+    }
+
+    /// Brings what is a text message elsewhere to the mail server.
+    pub(crate) async fn send_text(&self, id: Uuid, to: &str, text: &str) -> Result<(), Refusal> {
+        let alone = MultiPart::mixed().singlepart(SinglePart::plain(text.to_owned()));
+        self.bring(id, to, "Text message", alone).await
+    }
+
+    async fn bring(
+        &self,
+        id: Uuid,
+        to: &str,
+        subject: &str,
+        body: MultiPart,
+    ) -> Result<(), Refusal> {
         // Parsed, not pasted: an address with a line end in it is none, and cannot add a header.
         let to: Address = to
             .parse()
-            .map_err(|_| PostError::Refused("no mail address".to_owned()))?;
+            .map_err(|_| Refusal::Final("no mail address".to_owned()))?;
         let message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
-            .subject(letter.subject)
+            .subject(subject)
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .header(AutoSubmitted)
-            .multipart(MultiPart::alternative_plain_html(letter.text, letter.html))
-            .map_err(|error| PostError::Refused(error.to_string()))?;
+            .multipart(body)
+            .map_err(|error| Refusal::Final(error.to_string()))?;
         match tokio::time::timeout(SENT_WITHIN, self.transport.send(message)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(judge(&error)),
-            Err(_) => Err(PostError::Later(format!(
-                "not taken within {SENT_WITHIN:?}"
-            ))),
+            Err(_) => Err(Refusal::later(format!("not taken within {SENT_WITHIN:?}"))),
         }
     }
 }
 
 /// A 55x speaks of this mail (RFC 5321, 4.2.1); every other failure is the server's or the way's,
 /// and will pass or be mended. The server's own words stay out: they may repeat the address.
-fn judge(error: &SmtpError) -> PostError {
+fn judge(error: &SmtpError) -> Refusal {
     match error.status() {
         Some(code) if error.is_permanent() && code.category == Category::MailSystem => {
-            PostError::Refused(format!("the mail server answers {code}"))
+            Refusal::Final(format!("the mail server answers {code}"))
         }
-        Some(code) => PostError::Later(format!("the mail server answers {code}")),
-        None if error.is_timeout() => {
-            PostError::Later("the mail server does not answer".to_owned())
-        }
-        None if error.is_tls() => PostError::Later("no TLS with the mail server".to_owned()),
-        None => PostError::Later("no conversation with the mail server".to_owned()),
+        Some(code) => Refusal::later(format!("the mail server answers {code}")),
+        None if error.is_timeout() => Refusal::later("the mail server does not answer".to_owned()),
+        None if error.is_tls() => Refusal::later("no TLS with the mail server".to_owned()),
+        None => Refusal::later("no conversation with the mail server".to_owned()),
     }
 }
 
@@ -159,9 +177,8 @@ impl Header for AutoSubmitted {
 
 #[cfg(test)]
 mod tests {
-    use host::Secret;
-
     use super::*;
+    use crate::SmsConfig;
 
     // The connection pool minds its connections on the runtime.
     #[tokio::test]
@@ -187,6 +204,7 @@ mod tests {
                 smtp_password: password.then(|| Secret::new("hush")),
                 from: "Vorota <no-reply@localhost>".to_owned(),
                 base_url: "https://localhost".to_owned(),
+                sms: SmsConfig::default(),
             };
             match Post::new(&config) {
                 Ok(_) => assert_eq!(complaint, "", "{smtp} was taken"),

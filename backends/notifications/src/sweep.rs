@@ -8,12 +8,14 @@ use host::{Clock, Job};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use crate::SCHEMA;
+use crate::{SCHEMA, budget};
 
 const EVERY: Duration = Duration::from_secs(10 * 60);
 /// How long it can be looked up how a message fared. Far longer than any redelivery takes, so the
 /// events' notes go by it too.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long the count of an hour's texts is kept after its hour: nothing asks for it any more.
+const COUNTS_KEPT: Duration = Duration::from_secs(2 * 60 * 60);
 
 pub(crate) fn job(pool: PgPool, clock: Clock) -> Job {
     Job {
@@ -21,13 +23,15 @@ pub(crate) fn job(pool: PgPool, clock: Clock) -> Job {
         every: EVERY,
         limit: EVERY,
         run: Arc::new(move || {
-            let (pool, before) = (pool.clone(), clock.now() - KEPT);
-            Box::pin(async move { Ok(sweep(&pool, before).await?) })
+            let (pool, now) = (pool.clone(), clock.now());
+            Box::pin(async move { Ok(sweep(&pool, now).await?) })
         }),
     }
 }
 
-async fn sweep(pool: &PgPool, before: OffsetDateTime) -> Result<(), sqlx::Error> {
+async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    budget::forget(pool, now - COUNTS_KEPT).await?;
+    let before = now - KEPT;
     store::forget_messages(pool, before).await?;
     while pg::inbox::prune(pool, SCHEMA, before).await? > 0 {}
     Ok(())
@@ -54,16 +58,19 @@ mod tests {
             ) as row (name, content, state, at, sent_at)",
             "insert into notifications.inbox (event_id, consumer, handled_at)
             values (gen_random_uuid(), 'old', $1 - interval '1 second'), (gen_random_uuid(), 'new', $1)",
+            "insert into notifications.text_count (counted, hour, texts)
+            values ('old', $1, 1), ('new', $1 + interval '30 days', 1)",
         ] {
             sqlx::query(sql).bind(before).execute(&database.pool).await.expect("rows");
         }
-        sweep(&database.pool, before).await.expect("swept");
+        sweep(&database.pool, before + KEPT).await.expect("swept");
         let sql = "select recipient from notifications.message
-            union all select consumer from notifications.inbox order by 1";
+            union all select consumer from notifications.inbox
+            union all select counted from notifications.text_count order by 1";
         let left: Vec<String> = sqlx::query_scalar(sql)
             .fetch_all(&database.pool)
             .await
             .expect("rows");
-        assert_eq!(left, ["new", "new", "old but waiting"]);
+        assert_eq!(left, ["new", "new", "new", "old but waiting"]);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use events::{Channel, CodeIssued, Purpose};
 use host::{Clock, testing::Running};
 use local::inbox::{Inbox, Message};
-use notifications::{Config, Notifications};
+use notifications::{Config, Notifications, SmsConfig};
 use time::{OffsetDateTime, macros::datetime};
 
 pub(crate) struct Stage {
@@ -37,6 +37,15 @@ impl Stage {
             inbox: Some(inbox),
             smtp,
         }
+    }
+
+    /// The same, with what texts go by.
+    pub(crate) async fn start_with_texts(sms: SmsConfig) -> Self {
+        Self::start_with(|smtp| Config {
+            sms,
+            ..config(smtp)
+        })
+        .await
     }
 
     pub(crate) fn stop_mail_server(&mut self) {
@@ -75,6 +84,29 @@ impl Stage {
             .expect("one message")
     }
 
+    /// What stood in the way of the one message.
+    pub(crate) async fn last_error(&self) -> Option<String> {
+        sqlx::query_scalar("select last_error from notifications.message")
+            .fetch_one(self.app.pool())
+            .await
+            .expect("one message")
+    }
+
+    /// Waits until something stands in the way of the one message, and it waits on.
+    pub(crate) async fn awaits_error(&self, error: &str) {
+        await_that(error, || async {
+            self.last_error().await.as_deref() == Some(error)
+        })
+        .await;
+        assert_eq!(self.message().await, ("waiting".to_owned(), 1, true));
+    }
+
+    /// What the process counts.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.app.private("/metrics").send().await;
+        String::from_utf8_lossy(&answer.body).into_owned()
+    }
+
     /// Waits until the one message is in a state, and gives its attempts and whether it says something.
     pub(crate) async fn message_that_is(&self, state: &str) -> (i32, bool) {
         await_that(state, || async { self.message().await.0 == state }).await;
@@ -110,6 +142,7 @@ pub(crate) fn config(smtp: SocketAddr) -> Config {
         smtp_password: None,
         from: "Vorota <no-reply@localhost>".to_owned(),
         base_url: "https://vorota.example".to_owned(),
+        sms: SmsConfig::default(),
     }
 }
 
