@@ -47,7 +47,7 @@ pub fn text(product: &Product, here: &Path) -> String {
     let _ = write!(
         text,
         "
-Mail lands in {inbox}
+Mail and texts land in {inbox}
 Metrics       http://127.0.0.1:{management}/metrics
 Logs          {logs}
 

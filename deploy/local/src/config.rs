@@ -53,6 +53,10 @@ cursor_key: "$file:secrets/cursor.key"
       smtp: "smtp://127.0.0.1:{smtp}"
       from: "Vorota <no-reply@localhost>"
       base_url: "https://localhost:{edge}"
+      # Texts land in the inbox too: no provider is asked on this machine.
+      sms:
+        providers:
+          - inbox: "smtp://127.0.0.1:{smtp}"
 "#
     )
 }

@@ -76,8 +76,8 @@ fn page(messages: &[Message]) -> String {
          <meta http-equiv=\"refresh\" content=\"10\">\n\
          <title>Development inbox</title>\n<link rel=\"stylesheet\" href=\"/page.css\">\n</head>\n\
          <body>\n<header>\n<h1>Development inbox</h1>\n\
-         <p>Mail that Vorota sends on this machine ends here. It is kept in memory, newest first, and \
-         looked up again every ten seconds; <a href=\"/api/messages\">the same as JSON</a>.</p>\n\
+         <p>Mail that Vorota sends on this machine ends here, and so do texts, as mail to the number at \
+         sms.localhost. All is kept in memory, newest first, and looked up again every ten seconds; <a href=\"/api/messages\">the same as JSON</a>.</p>\n\
          </header>\n<main>\n",
     );
     if messages.is_empty() {
