@@ -107,14 +107,6 @@ impl Contact {
         }
     }
 
-    /// What a lazy password is made from.
-    pub(crate) fn words(&self) -> Vec<&str> {
-        match self {
-            Self::Email(email) => email.words().collect(),
-            Self::Phone(phone) => vec![&phone.as_str()[1..]],
-        }
-    }
-
     /// Enough for its owner to know it again, and for nobody else to learn it.
     pub(crate) fn masked(&self) -> String {
         match self {

@@ -1,5 +1,7 @@
 //! People to try the product with: `backend demo`.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use events::UserVerified;
 use host::DemoPerson;
@@ -13,14 +15,14 @@ use crate::{
     audit::{self, Act},
     contact::Contact,
     email::Email,
-    password::{Hasher, Password},
+    password::{Hasher, Password, Queue},
     revocation::{self, Revoked},
 };
 
 /// Sees to it that each person has a proven account with their password and their one role. What
 /// is already so is left alone.
 pub(crate) async fn arrange(pool: &PgPool, people: &mut [DemoPerson]) -> anyhow::Result<()> {
-    let hasher = Hasher::new(1, 0)?;
+    let hasher = Hasher::new(Arc::new(Queue::new(1, 0)))?;
     let now = OffsetDateTime::now_utc();
     for person in people {
         let user_id = arrange_one(pool, &hasher, person, now).await;
@@ -41,9 +43,9 @@ async fn arrange_one(
     let kept = account
         .as_ref()
         .and_then(|account| account.password_hash.as_deref());
-    let fits = hasher.verify(password.clone(), kept).await?;
+    let check = hasher.verify(password.clone(), kept).await?;
     if let Some(account) = &account
-        && fits
+        && check.is_right()
         && account.roles_given == [person.role.as_str()]
     {
         return Ok(account.id);

@@ -30,11 +30,6 @@ impl Email {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// What stands before the `@`, and the labels after it: what a lazy password is made from.
-    pub(crate) fn words(&self) -> impl Iterator<Item = &str> {
-        self.0.split(['@', '.'])
-    }
 }
 
 impl TryFrom<String> for Email {

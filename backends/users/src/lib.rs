@@ -44,7 +44,7 @@ mod throttle;
 mod token;
 mod verify;
 
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{num::NonZero, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
@@ -91,6 +91,13 @@ pub struct Config {
     /// takes some 20 ms, so 64 waiting on two slots wait for two thirds of a second.
     #[serde(default = "default_hash_queue")]
     pub hash_queue: u16,
+    /// The operator's own list of breached passwords, beside the one that the program carries: a
+    /// file of SHA-1 hashes in the form of Have I Been Pwned (`HASH:COUNT`, ordered by the hash), of
+    /// any size, since it is searched where it lies. It may be replaced at any time with `mv`. When
+    /// it can't be read, the bundled list goes on alone; that is logged once and counted in
+    /// `users_breached_file_failures_total`.
+    #[serde(default)]
+    pub breached_passwords: Option<PathBuf>,
 }
 
 fn default_product() -> String {
@@ -106,6 +113,7 @@ struct App {
     pool: PgPool,
     clock: Clock,
     passwords: password::Hasher,
+    judge: password::Judge,
     codes: code::CodeSeal,
     tokens: token::TokenSigner,
     refresh_key: key::Key,
@@ -169,12 +177,20 @@ impl App {
         let slots = config
             .hash_slots
             .map_or_else(processors, |slots| slots.get().into());
-        let passwords = password::Hasher::new(slots, config.hash_queue.into())?;
-        host.registry().register(Box::new(passwords.refusals()))?;
+        let queue = Arc::new(password::Queue::new(slots, config.hash_queue.into()));
+        queue.register(host.registry())?;
+        let breached = config.breached_passwords.map(password::BreachedFile::open);
+        let breached = breached
+            .transpose()
+            .context("opening `breached_passwords`")?;
+        if let Some(file) = &breached {
+            host.registry().register(Box::new(file.failures()))?;
+        }
         Ok(Self {
             pool: host.pool().clone(),
             clock: host.clock(),
-            passwords,
+            passwords: password::Hasher::new(queue.clone())?,
+            judge: password::Judge::new(queue, breached),
             codes: code::CodeSeal::new(key.derive("verification code")),
             tokens: token::TokenSigner::new(signing_key, config.issuer, config.audience),
             refresh_key: key.derive("refresh token"),
@@ -204,6 +220,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(password_reset::forgot))
         .routes(routes!(password_reset::reset))
         .routes(routes!(password_change::change))
+        .routes(routes!(password::check::check))
         .routes(routes!(session::refresh))
         .routes(routes!(session::logout))
         .routes(routes!(session::logout_all))

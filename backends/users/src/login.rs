@@ -25,7 +25,7 @@ use crate::{
     email::Email,
     factor::{self, Factor, Verdict},
     mfa, notice,
-    password::{HasherError, Password},
+    password::{Check, HasherError, Password},
     second_factor,
     session::{self, Issued, SessionError, Tokens},
     throttle,
@@ -104,17 +104,17 @@ pub(crate) async fn login(
     }): Input<Credentials>,
 ) -> Result<Entrance, LoginError> {
     let contact = Contact::one_of(email, phone).map_err(LoginError::NoContact)?;
-    let account = account::store::by_contact(&app.pool, &contact).await?;
+    let mut account = account::store::by_contact(&app.pool, &contact).await?;
     let now = app.clock.now();
     let paid = throttle::pay(&app, account.as_ref(), &contact, &client, now).await?;
     let paid = paid.map_err(|wait_s| LoginError::TooMany { wait_s })?;
     let kept = account
         .as_ref()
         .and_then(|account| account.password_hash.as_deref());
-    let proven = app.passwords.verify(password, kept).await?;
+    let check = app.passwords.verify(password, kept).await?;
 
     let mut tx = app.pool.begin().await?;
-    let Some(account) = account.as_ref().filter(|_| proven) else {
+    let Some(account) = account.as_mut().filter(|_| check.is_right()) else {
         match account {
             Some(account) => {
                 audit::record(&mut tx, now, Act::SignInRefused, account.id, None).await?;
@@ -126,6 +126,10 @@ pub(crate) async fn login(
         return Err(LoginError::InvalidCredentials);
     };
     throttle::forgive(&mut tx, &paid).await?;
+    if let Check::Right { anew: Some(anew) } = check {
+        let old = account.password_hash.replace(anew.clone());
+        account::store::rehash(&mut tx, account.id, old.as_deref(), &anew).await?;
+    }
     let entrance =
         complete_login(&app, &mut tx, account, &[Factor::Password], &client, now).await?;
     tx.commit().await?;

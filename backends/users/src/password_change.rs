@@ -17,7 +17,7 @@ use crate::{
     App, account,
     audit::{self, Act},
     notice,
-    password::{self, HasherError, Password, Weakness},
+    password::{HasherError, Password, Unfit},
     revocation,
     session::{self, End},
     step_up::Fresh,
@@ -38,7 +38,7 @@ pub(crate) enum ChangeError {
     #[error("the caller's account is gone")]
     Gone,
     #[error(transparent)]
-    Weak(#[from] Weakness),
+    Unfit(#[from] Unfit),
     #[error(transparent)]
     Hasher(#[from] HasherError),
     #[error("changing a password")]
@@ -63,9 +63,12 @@ pub(crate) async fn change(
 ) -> Result<StatusCode, ChangeError> {
     let account = account::store::by_id(&app.pool, caller.user_id).await?;
     let account = account.ok_or(ChangeError::Gone)?;
-    if let Some(contact) = account.contact() {
-        password::judge(&wish.password, &contact.words())?;
-    }
+    let words = [&account.email, &account.phone, &account.name];
+    let words: Vec<&str> = words
+        .into_iter()
+        .filter_map(|word| word.as_deref())
+        .collect();
+    app.judge.accept(&wish.password, &words).await?;
     let hash = app.passwords.hash(wish.password).await?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
@@ -82,7 +85,7 @@ impl From<ChangeError> for Problem {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::Gone => Problem::unauthenticated(),
-            ChangeError::Weak(weakness) => weakness.into(),
+            ChangeError::Unfit(error) => error.into(),
             ChangeError::Hasher(error) => error.into(),
             ChangeError::Store(_) => Problem::internal(error),
         }

@@ -32,7 +32,7 @@ use crate::{
     factor::{self, Verdict},
     login::LoginError,
     mfa, notice,
-    password::{self, HasherError, Password, Weakness},
+    password::{HasherError, Password, Unfit},
     register::Flow,
     revocation, second_factor,
     session::{self, End},
@@ -72,7 +72,7 @@ pub(crate) enum ResetError {
     #[error("either an address or a phone number is given")]
     NoContact(Problem),
     #[error(transparent)]
-    Weak(#[from] Weakness),
+    Unfit(#[from] Unfit),
     #[error(transparent)]
     Hasher(#[from] HasherError),
     #[error(transparent)]
@@ -158,7 +158,9 @@ async fn replace(
     let purposes = [Purpose::ResetPassword];
     let proven = challenge::prove(app, flow_id, &purposes, tried, now).await?;
     // Judged before the flow is spent: whoever chose badly may choose again.
-    password::judge(&password, &proven.contact.words())?;
+    app.judge
+        .accept(&password, &[proven.contact.as_str()])
+        .await?;
     let hash = app.passwords.hash(password).await?;
     let mut tx = app.pool.begin().await?;
     if !challenge::take(&mut tx, &proven).await? {
@@ -212,7 +214,7 @@ impl From<ResetError> for Problem {
     fn from(error: ResetError) -> Self {
         match error {
             ResetError::NoContact(problem) => problem,
-            ResetError::Weak(weakness) => weakness.into(),
+            ResetError::Unfit(error) => error.into(),
             ResetError::Hasher(error) => error.into(),
             ResetError::Challenge(error) => error.into(),
             ResetError::Login(error) => error.into(),

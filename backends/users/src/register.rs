@@ -24,7 +24,7 @@ use crate::{
     challenge::{self, ChallengeError, Sends, Wanted},
     contact::{Contact, Phone},
     email::Email,
-    password::{self, HasherError, Password, Weakness},
+    password::{HasherError, Password, Unfit},
 };
 
 /// The wish for an account. Either `email` or `phone` is given.
@@ -56,7 +56,7 @@ pub(crate) enum RegisterError {
     #[error("either an address or a phone number is given")]
     NoContact(Problem),
     #[error(transparent)]
-    Weak(#[from] Weakness),
+    Unfit(#[from] Unfit),
     #[error(transparent)]
     Hasher(#[from] HasherError),
     #[error(transparent)]
@@ -82,7 +82,7 @@ pub(crate) async fn register(
     let contact = Contact::one_of(wish.email, wish.phone).map_err(RegisterError::NoContact)?;
     let password_hash = match wish.password {
         Some(password) => {
-            password::judge(&password, &contact.words())?;
+            app.judge.accept(&password, &[contact.as_str()]).await?;
             // By far the dearest step, so it is taken for known contacts too: else the clock tells.
             Some(app.passwords.hash(password).await?)
         }
@@ -111,7 +111,7 @@ impl From<RegisterError> for Problem {
     fn from(error: RegisterError) -> Self {
         match error {
             RegisterError::NoContact(problem) => problem,
-            RegisterError::Weak(weakness) => weakness.into(),
+            RegisterError::Unfit(error) => error.into(),
             RegisterError::Hasher(error) => error.into(),
             RegisterError::Challenge(error) => error.into(),
             RegisterError::Store(_) => Problem::internal(error),

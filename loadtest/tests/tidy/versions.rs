@@ -20,8 +20,8 @@ const REASONS: &[(&str, &[&str])] = &[
         &["rand", "rand_core", "getrandom"]),
     ("reqwest, lettre and serde-saphyr are on base64 0.23, jsonwebtoken and sqlx not yet",
         &["base64"]),
-    ("jsonschema's regular expressions and proptest's sets are a release apart",
-        &["bit-vec"]),
+    ("jsonschema's regular expressions are a release ahead of proptest's sets and of zxcvbn's",
+        &["bit-vec", "fancy-regex"]),
     ("jsonwebtoken reads keys with pem 3, rcgen writes them with 4",
         &["pem"]),
 ];

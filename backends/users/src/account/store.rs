@@ -158,6 +158,25 @@ pub(crate) async fn set_password(
     Ok(())
 }
 
+/// Puts a hash of today in the place of `old`, unless the password was changed meanwhile: the
+/// change wins.
+pub(crate) async fn rehash(
+    tx: &mut PgConnection,
+    id: Uuid,
+    old: Option<&str>,
+    anew: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"update users.account set password_hash = $3 where id = $1 and password_hash = $2"#,
+        id,
+        old,
+        anew,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Gives an account a role, if it does not have it yet.
 pub(crate) async fn grant(
     tx: &mut PgConnection,

@@ -191,7 +191,7 @@ pub(crate) async fn examine(
         Proof::RecoveryCode { code } => What::Recovery(code.hash(&app.factor_key, account.id)),
         Proof::Password { password } => {
             let kept = account.password_hash.as_deref();
-            if !app.passwords.verify(password, kept).await? {
+            if !app.passwords.verify(password, kept).await?.is_right() {
                 return Err(ProofError::Invalid);
             }
             What::Password

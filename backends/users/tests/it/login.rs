@@ -105,23 +105,18 @@ async fn the_access_token_is_what_its_published_key_says() {
 #[tokio::test]
 async fn a_password_is_the_whole_of_it_however_it_is_typed() {
     let stage = Stage::start().await;
-    let long = format!("{}b", "a".repeat(1023));
+    let begun = format!("tangerine walrus quartz meadow{}", "a".repeat(993));
+    let long = format!("{begun}b");
     stage.member_with("long@example.com", &long).await;
     assert_eq!(stage.login("long@example.com", &long).await.status, 200);
     assert_eq!(
         stage
-            .login("long@example.com", &format!("{}c", "a".repeat(1023)))
+            .login("long@example.com", &format!("{begun}c"))
             .await
             .status,
         401
     );
-    assert_eq!(
-        stage
-            .login("long@example.com", &"a".repeat(1023))
-            .await
-            .status,
-        401
-    );
+    assert_eq!(stage.login("long@example.com", &begun).await.status, 401);
     assert_eq!(
         stage
             .login("long@example.com", &"a".repeat(1025))

@@ -6,6 +6,7 @@ mod demo;
 mod jwks;
 mod login;
 mod openapi;
+mod password;
 mod register;
 mod revocation;
 mod rights;

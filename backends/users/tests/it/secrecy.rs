@@ -62,6 +62,9 @@ async fn no_secret_reaches_a_log_or_rests_in_the_database() {
         401
     );
     stage.login("ann@example.com", "a wrong walrus").await;
+    let thought_of = json!({"password": "a walrus thought of", "words": ["a walrus's word"]});
+    let opinion = stage.post("/v1/auth/password/check", thought_of).await;
+    assert_eq!(opinion.status, 200);
 
     let log = String::from_utf8(log.0.lock().expect("a log").clone()).expect("a text");
     let rows = stage.everything_but_the_outbox().await;
@@ -76,6 +79,8 @@ async fn no_secret_reaches_a_log_or_rests_in_the_database() {
     for (what, secret) in [
         ("the password", password),
         ("a wrong password", "a wrong walrus"),
+        ("a password that was thought of", "a walrus thought of"),
+        ("a word of its person", "a walrus's word"),
         ("an access token", signed_in.text("access_token")),
         ("a refresh token", &first),
         ("its successor", refreshed.text("refresh_token")),

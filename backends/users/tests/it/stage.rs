@@ -143,6 +143,11 @@ impl Stage {
         send(self.0.private(path)).await
     }
 
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.0.private("/metrics").send().await;
+        String::from_utf8(answer.body.to_vec()).expect("a text")
+    }
+
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         send(self.0.post(path).json(&body)).await
     }
@@ -336,5 +341,6 @@ fn config() -> Config {
         product: "Vorota".to_owned(),
         hash_slots: None,
         hash_queue: 64,
+        breached_passwords: None,
     }
 }

@@ -1,0 +1,178 @@
+//! So many passwords at work at a time, so many waiting, and then "come back later".
+
+use std::{sync::Arc, time::Instant};
+
+use axum::http::StatusCode;
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, Registry};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use web::Problem;
+
+/// What is done with a password; the label `work` of the metrics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// Hashed for keeping.
+    Hash,
+    /// Held against the kept one, and hashed anew where that one is outdated.
+    Verify,
+    /// Judged before it is chosen.
+    Judge,
+}
+
+/// All that costs processor time over passwords goes through here.
+pub(crate) struct Queue {
+    /// A place in the house: running or waiting.
+    places: Arc<Semaphore>,
+    /// A place at the stove. Fair: first come, first served.
+    slots: Arc<Semaphore>,
+    /// Counts whom there was no place for.
+    refused: IntCounter,
+    waited: HistogramVec,
+    worked: HistogramVec,
+}
+
+/// Why a piece of work was not done.
+#[derive(Debug, Error)]
+pub(crate) enum QueueError {
+    #[error("too many passwords are waiting their turn")]
+    Overloaded,
+    #[error("the thread that works on passwords died")]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+impl Work {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Hash => "hash",
+            Self::Verify => "verify",
+            Self::Judge => "judge",
+        }
+    }
+}
+
+impl Queue {
+    /// A queue that lets `slots` work at a time and `waiting` more wait.
+    pub(crate) fn new(slots: usize, waiting: usize) -> Self {
+        let histogram = |name: &str, help: &str| {
+            // From a judgement (under a millisecond) to the dearest hash that is let in.
+            let buckets = vec![
+                0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+            ];
+            let opts = HistogramOpts::new(name, help).buckets(buckets);
+            HistogramVec::new(opts, &["work"]).expect("a valid metric")
+        };
+        Self {
+            places: Arc::new(Semaphore::new(slots + waiting)),
+            slots: Arc::new(Semaphore::new(slots)),
+            refused: IntCounter::new(
+                "users_passwords_refused_total",
+                "Passwords that were not worked on because the queue was full",
+            )
+            .expect("a valid metric"),
+            waited: histogram(
+                "users_passwords_wait_seconds",
+                "How long passwords waited for a slot",
+            ),
+            worked: histogram(
+                "users_passwords_work_seconds",
+                "How long passwords held a slot",
+            ),
+        }
+    }
+
+    /// Shows the queue's metrics.
+    pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.refused.clone()))?;
+        registry.register(Box::new(self.waited.clone()))?;
+        registry.register(Box::new(self.worked.clone()))
+    }
+
+    /// Does `job` on a thread of its own, when it is its turn.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: Work,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            self.refused.inc();
+            return Err(QueueError::Overloaded);
+        };
+        let came = Instant::now();
+        let slot = self
+            .slots
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("the semaphore is never closed");
+        let waited = self.waited.with_label_values(&[work.label()]);
+        waited.observe(came.elapsed().as_secs_f64());
+        let worked: Histogram = self.worked.with_label_values(&[work.label()]);
+        Ok(tokio::task::spawn_blocking(move || {
+            // The thread holds both places, not the request: a caller who hangs up does not make
+            // room for another beside this one.
+            let _held = (place, slot);
+            let _timer = worked.start_timer();
+            job()
+        })
+        .await?)
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        match error {
+            // The queue empties within a second.
+            QueueError::Overloaded => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "Too many sign-ins at the moment",
+            )
+            .retry_after(1),
+            QueueError::Thread(_) => Problem::internal(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_told_at_once_and_all_is_counted() {
+        let queue = Arc::new(Queue::new(1, 1));
+        let slot = queue.slots.clone().acquire_owned().await.expect("open");
+        let wait = |work| {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.run(work, || ()).await })
+        };
+        let waiting = [wait(Work::Hash), wait(Work::Verify)];
+        while queue.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = tokio::time::timeout(
+            Duration::from_secs(1),
+            queue.run(Work::Verify, || unreachable!("there is no place")),
+        )
+        .await;
+        assert!(matches!(
+            refused.expect("no waiting"),
+            Err(QueueError::Overloaded)
+        ));
+
+        drop(slot);
+        for waiting in waiting {
+            waiting.await.expect("ran").expect("had a turn");
+        }
+        queue.run(Work::Judge, || ()).await.expect("room again");
+        assert_eq!(queue.refused.get(), 1);
+        for work in [Work::Hash, Work::Verify, Work::Judge] {
+            let count = |times: &HistogramVec| {
+                let labels = [work.label()];
+                times.with_label_values(&labels).get_sample_count()
+            };
+            assert_eq!((count(&queue.waited), count(&queue.worked)), (1, 1));
+        }
+    }
+}
