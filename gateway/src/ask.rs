@@ -1,5 +1,5 @@
 //! Questions of the gateway itself to the upstreams of its table: who owns this key, what has been
-//! revoked. They go to the targets that requests go to, under the same seal.
+//! revoked, who may what. They go to the targets that requests go to, under the same seal.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, SystemTime};
@@ -35,12 +35,14 @@ impl Asking {
         edge.upgrade()
     }
 
-    async fn put(
+    /// Asks something that the upstream may take its time over.
+    pub(crate) async fn wait(
         &self,
         upstream: &str,
         asker: &str,
         request: Request<Bytes>,
         limit: usize,
+        within: Duration,
     ) -> Result<http::Response<Bytes>, FetchError> {
         let shared = self
             .edge()
@@ -66,8 +68,8 @@ impl Asking {
             // Whom they believe and what they show differs from upstream to upstream: such a
             // question has a connection of its own.
             let asked = lease.ask(Request::from_parts(parts, body), Some(limit));
-            let answer = tokio::time::timeout(WITHIN, asked).await;
-            let answer = answer.map_err(|_| late())?;
+            let answer = tokio::time::timeout(within, asked).await;
+            let answer = answer.map_err(|_| late(within))?;
             return answer.map_err(|error| FetchError(error.to_string()));
         }
         let target = format!("http://{}{}", lease.address(), parts.uri);
@@ -77,13 +79,13 @@ impl Asking {
         let http = self.http.get_or_init(env::client);
         let http = http.as_ref().map_err(|error| FetchError(error.clone()))?;
         let answer = env::send(http, Request::from_parts(parts, body), limit);
-        let answer = tokio::time::timeout(WITHIN, answer).await;
-        answer.map_err(|_| late())?
+        let answer = tokio::time::timeout(within, answer).await;
+        answer.map_err(|_| late(within))?
     }
 }
 
-fn late() -> FetchError {
-    FetchError(format!("no answer within {WITHIN:?}"))
+fn late(within: Duration) -> FetchError {
+    FetchError(format!("no answer within {within:?}"))
 }
 
 impl Upstreams for Asking {
@@ -94,7 +96,7 @@ impl Upstreams for Asking {
         request: Request<Bytes>,
         limit: usize,
     ) -> Sent<'a> {
-        Box::pin(self.put(upstream, asker, request, limit))
+        Box::pin(self.wait(upstream, asker, request, limit, WITHIN))
     }
 }
 

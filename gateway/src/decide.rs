@@ -54,6 +54,9 @@ pub struct Located {
     pub params: Params,
     /// Whether it is a CORS preflight (Fetch §4.8) for this route: only the edge stage runs.
     pub preflight: bool,
+    /// Whether it depends on what roles grant or on the rules of an API, and neither is known: the
+    /// request is only thought of.
+    pub unjudged: bool,
 }
 
 /// Why a request has no route.
@@ -103,6 +106,7 @@ pub fn locate(plan: &Plan, head: &RawHead<'_>) -> Result<Located, Refusal> {
         forwarded: None,
         host,
         preflight,
+        unjudged: false,
     };
     located.forwarded = located.rewritten();
     Ok(located)
@@ -170,14 +174,14 @@ pub enum Decision {
 
 /// Decides on a request of an asker who is already known, or nobody.
 pub fn decide(plan: &Plan, head: &RawHead<'_>, asker: &Asker) -> Decision {
-    let located = match locate(plan, head) {
+    let mut located = match locate(plan, head) {
         Ok(located) => located,
         Err(refusal) => return Decision::NoRoute(refusal),
     };
     if located.preflight {
         return Decision::Preflight(located);
     }
-    match judge(&located, head, asker) {
+    match judge(&mut located, head, asker) {
         Some(reply) => Decision::Refused(located, reply),
         None => match answer(&located, head) {
             Some(reply) => Decision::Answered(located, Box::new(reply)),
@@ -195,13 +199,31 @@ fn answer(located: &Located, head: &RawHead<'_>) -> Option<Reply> {
     }
 }
 
-fn judge(located: &Located, head: &RawHead<'_>, asker: &Asker) -> Option<Box<Reply>> {
+fn judge(located: &mut Located, head: &RawHead<'_>, asker: &Asker) -> Option<Box<Reply>> {
     let facts = located.facts(asker);
-    admit(&located.route, &facts).or_else(|| {
-        let links = located.route.chain.links().iter();
-        let mut rules = links.filter(|link| link.plugin.stage() == Stage::Authorize);
-        rules.find_map(|rule| authorize(rule, located, head, asker, facts.clone()))
-    })
+    if let Some(refusal) = admit(&located.route, &facts) {
+        return Some(refusal);
+    }
+    let route = located.route.clone();
+    let links = route.chain.links().iter();
+    for rule in links.filter(|link| link.plugin.stage() == Stage::Authorize) {
+        match authorize(rule, located, head, asker, facts.clone()) {
+            Ruling::Refuses(reply) => return Some(reply),
+            Ruling::Unjudged => located.unjudged = true,
+            Ruling::Passes => {}
+        }
+    }
+    None
+}
+
+/// What a rule of the `Authorize` stage says.
+pub(crate) enum Ruling {
+    /// It lets the request through.
+    Passes,
+    /// It does as far as can be told: what roles grant, or an API's rules, is not known.
+    Unjudged,
+    /// It refuses it.
+    Refuses(Box<Reply>),
 }
 
 /// Asks one rule of the `Authorize` stage.
@@ -211,14 +233,16 @@ pub(crate) fn authorize(
     head: &RawHead<'_>,
     asker: &Asker,
     mut facts: Facts,
-) -> Option<Box<Reply>> {
+) -> Ruling {
     let chain = Chain::new(vec![rule.clone()]);
     let mut request = Request::new(located.head(head, asker), &mut facts, None);
     // A rule that would have to ask somebody else can't be judged here; it says nothing.
-    chain
-        .request(&mut request, |_| true)
-        .now_or_never()
-        .flatten()
+    let asked = chain.request(&mut request, |_| true).now_or_never();
+    match asked.flatten() {
+        Some(reply) => Ruling::Refuses(reply),
+        None if facts.unjudged => Ruling::Unjudged,
+        None => Ruling::Passes,
+    }
 }
 
 impl Located {
@@ -246,6 +270,7 @@ impl Located {
         let mut facts = Facts {
             route: self.route.id.clone(),
             params: self.params.clone(),
+            rights: asker.rights(),
             ..Facts::default()
         };
         // Whoever proves nothing on a public route stays nobody there.

@@ -3,7 +3,8 @@
 //! another verdict, and how many users that hits.
 //!
 //! Both tables are asked with the same [`decide`]. What a record does not hold counts as absent:
-//! headers, the values of a query, claims. Limits and validation are not asked.
+//! headers, the values of a query, claims. Limits and validation are not asked, nor what roles grant:
+//! where that decides it is said.
 
 mod traffic;
 

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use plugin_sdk::{Clock, Link, Mode, Stage, SystemClock};
 
-use crate::decide::{self, Asker, Decision, Located, RawHead};
+use crate::decide::{self, Asker, Decision, Located, RawHead, Ruling};
 use crate::plan::Plan;
 use crate::router::{Host, Match};
 use crate::table::Caller;
@@ -57,7 +57,13 @@ pub fn explain(plan: &Plan, question: &Question) -> anyhow::Result<Explanation> 
         asked: path.to_owned(),
         host: winner.map(|located| located.host.clone()),
         path: winner.map(|located| located.path.clone()),
-        verdict: verdict(&decision),
+        verdict: match winner.is_some_and(|located| located.unjudged) {
+            true => format!(
+                "{}, if the upstream of `rights` lets it",
+                verdict(&decision)
+            ),
+            false => verdict(&decision),
+        },
         way: winner.map(|located| way(plan, located, &head, &asker, runners_up.len())),
         runners_up,
     })
@@ -154,10 +160,13 @@ fn way(
             Stage::Identify => "nothing to prove".into(),
             Stage::Authorize => {
                 match decide::authorize(link, located, head, asker, facts.clone()) {
-                    Some(reply) => {
+                    Ruling::Refuses(reply) => {
                         format!("refuses with {} {}", reply.status.as_u16(), reply.code())
                     }
-                    None => "lets through".into(),
+                    Ruling::Unjudged => {
+                        "lets through whom the upstream of `rights` does, not asked here".into()
+                    }
+                    Ruling::Passes => "lets through".into(),
                 }
             }
             Stage::Limit => "counts, not asked here".into(),

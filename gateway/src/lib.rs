@@ -51,6 +51,9 @@ pub mod listener;
 // Who may not come in any more, and what of theirs is cut.
 pub mod revocation;
 
+// Who may what: what roles grant, and the rules of APIs.
+pub mod rights;
+
 // Each step of the way, top to bottom.
 pub mod proxy;
 

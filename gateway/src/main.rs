@@ -127,6 +127,10 @@ struct Asker {
     /// The caller's subject
     #[arg(long, value_name = "ID")]
     sub: Option<String>,
+    /// A permission that the caller's roles grant; may come more than once. When none is given it is
+    /// not known which they grant
+    #[arg(long = "permission", value_name = "PERMISSION")]
+    permissions: Vec<String>,
     /// A scope that the caller was granted; may come more than once
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -158,6 +162,7 @@ impl Asker {
                 .filter(|it| !it.is_empty())
                 .map(String::from)
                 .collect(),
+            permissions: (!self.permissions.is_empty()).then_some(self.permissions),
             scopes: self.scopes,
             second_factor: self.second_factor,
             claims: claims.collect::<anyhow::Result<_>>()?,

@@ -35,6 +35,15 @@ pub struct Metrics {
     pub revocation_cut: IntCounterVec,
     /// Requests that passed during an outage because `on_outage` is `allow`, by `feed`.
     pub revocation_unjudged: IntCounterVec,
+    /// The version of who may what that is known, by `upstream`; 0 before the first.
+    pub rights_version: IntGaugeVec,
+    /// How long ago it was last certain that this was the newest, in seconds, by `upstream`.
+    pub rights_age: GaugeVec,
+    /// What befell it, by `upstream` and `event`: `pushed` (it was asked for because of a push),
+    /// `failed` (it could not be had), `silent` (nothing was heard for `patience`), `outage` (who
+    /// needs a permission is a 503), `reset` (a lower number was believed), `unread` (there were rules
+    /// that were not understood).
+    pub rights_events: IntCounterVec,
     /// How long requests took, by `route`, `method` and `status` (`2xx`, …; `gone`: the client was).
     pub duration: HistogramVec,
     /// Requests that are being answered.
@@ -133,6 +142,17 @@ impl Default for Metrics {
         registry
             .register(Box::new(revocation_lag.clone()))
             .expect("each name is used once");
+        let rights_age = GaugeVec::new(
+            Opts::new(
+                "gateway_rights_age_seconds",
+                "Since it was last certain that nothing newer is known of who may what.",
+            ),
+            &["upstream"],
+        )
+        .expect("names and labels are literals");
+        registry
+            .register(Box::new(rights_age.clone()))
+            .expect("each name is used once");
         let revocation_silence = GaugeVec::new(
             Opts::new(
                 "gateway_revocation_silence_seconds",
@@ -183,6 +203,17 @@ impl Default for Metrics {
                 "gateway_revocation_unjudged_total",
                 "Requests that passed while nobody told who was revoked.",
                 &["feed"],
+            ),
+            rights_version: gauges(
+                "gateway_rights_version",
+                "The version of who may what that is known.",
+                &["upstream"],
+            ),
+            rights_age,
+            rights_events: counters(
+                "gateway_rights_events_total",
+                "What befell the knowledge of who may what.",
+                &["upstream", "event"],
             ),
             in_flight: gauges(
                 "gateway_requests_in_flight",

@@ -15,6 +15,7 @@ mod load;
 mod overload;
 mod plugins;
 mod revocation;
+mod rights;
 mod rivals;
 mod route;
 mod routes;
@@ -71,6 +72,8 @@ pub struct Plan {
     pub upstreams: BTreeMap<Arc<str>, Arc<Upstream>>,
     /// Where it is told who was revoked, by the way that they prove themselves.
     pub revocations: BTreeMap<Arc<str>, Revocation>,
+    /// Where it is told who may what, if anywhere.
+    pub rights: Option<Rights>,
     /// Cookies between us and browsers alone, each with those whose names go on after a dot.
     pub cookies: Vec<Box<str>>,
     /// The headers that credentials come in, beside `Authorization`.
@@ -252,6 +255,19 @@ pub struct Revocation {
     /// For how long nobody may have told before that is an outage.
     pub patience: Duration,
     /// The Redis over which it is told sooner (`redis://…`).
+    pub redis: Option<Arc<str>>,
+}
+
+/// Where it is told who may what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// The upstream that tells it.
+    pub upstream: Arc<str>,
+    /// For how long it may not have been heard before that is an outage.
+    pub patience: Duration,
+    /// For how long what was last told holds.
+    pub hold: Duration,
+    /// The Redis over which it is told sooner that there is news (`redis://…`).
     pub redis: Option<Arc<str>>,
 }
 

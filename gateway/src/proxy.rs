@@ -31,6 +31,7 @@ use crate::mirror::Mirrors;
 use crate::overload::Overload;
 use crate::plan::{self, CachePolicy, Plan};
 use crate::revocation::Revocations;
+use crate::rights;
 use crate::upstream::{MAX_ATTEMPTS, Upstreams};
 use crate::{forward, reply};
 
@@ -50,6 +51,8 @@ pub struct Shared {
     pub overload: Arc<Overload>,
     /// Who may not come in any more.
     pub revocations: Revocations,
+    /// Who may what.
+    pub rights: rights::Current,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What is written down.

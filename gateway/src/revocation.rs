@@ -33,6 +33,7 @@ use marks::Marks;
 use ties::Ties;
 
 pub use leash::{Leash, leashed};
+pub(crate) use push::subscribe;
 pub use ties::Tie;
 
 /// What answers are said to come from.

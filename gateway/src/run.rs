@@ -20,6 +20,7 @@ use crate::overload::Overload;
 use crate::plan::Plan;
 use crate::proxy::Shared;
 use crate::revocation::Revocations;
+use crate::rights;
 use crate::upstream::Upstreams;
 
 /// How long a stop waits for requests.
@@ -74,9 +75,11 @@ impl Live {
         self.shared.caches.apply(policies);
         self.shared.metrics.config_accepted(&plan.version);
         self.shared.revocations.apply(&plan);
+        self.shared.rights.apply(&plan);
         self.shared.plan.store(plan.clone());
         // A listener that is new shall not let in who may not.
-        self.shared.revocations.caught_up().await;
+        let revocations = self.shared.revocations.caught_up();
+        tokio::join!(revocations, self.shared.rights.caught_up());
         self.listeners.apply(&plan, prepared).await
     }
 
@@ -103,6 +106,7 @@ impl Edge {
             mirrors: Mirrors::new(metrics.clone()),
             caches: Caches::default(),
             revocations: Revocations::new(lender.asking.clone(), metrics.clone()),
+            rights: rights::Current::new(lender.asking.clone(), metrics.clone()),
             log: AccessLog::start(log, metrics.clone()).map_err(StartError::Log)?,
             overload: Overload::watched(metrics.clone()),
             metrics,

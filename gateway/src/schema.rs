@@ -76,6 +76,7 @@ fn properties(generator: &mut SchemaGenerator) -> Map<String, Json> {
         "management": of(SchemaGenerator::subschema_for::<table::Management>),
         "identity": of(SchemaGenerator::subschema_for::<table::Identity>),
         "redis": of(SchemaGenerator::subschema_for::<Reference>),
+        "rights": of(SchemaGenerator::subschema_for::<table::Rights>),
         "overload": of(SchemaGenerator::subschema_for::<table::Overload>),
         "upstreams": named("Where requests go.", of(SchemaGenerator::subschema_for::<table::Upstream>)),
         "caches": named("How answers are kept.", of(SchemaGenerator::subschema_for::<table::Cache>)),

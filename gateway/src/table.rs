@@ -64,6 +64,36 @@ pub enum OnOutage {
     Deny,
 }
 
+/// Where it is told who may what: which permissions a role grants, and the rules of APIs. Routes ask
+/// for both under `allow`: `permissions`, `acl`. Each gateway keeps the whole of it in memory.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rights {
+    /// The upstream that tells it, at `/internal/v1/authz`. A question waits there until something
+    /// changes; where the table names a `redis`, the upstream pushes over that when to ask at once.
+    pub upstream: String,
+    /// What holds while it can't be asked. Until it has answered for the first time, whoever must be
+    /// judged by it is answered 503 in either case.
+    pub on_outage: LastKnown,
+    /// With `on_outage: stale`: how long what was last told holds; then 503. Default: `10m`.
+    #[serde(default)]
+    pub stale: Option<Period>,
+    /// How long it may not have been heard before that counts as an outage; at least `2s`.
+    /// Default: `10s`.
+    #[serde(default)]
+    pub patience: Option<Period>,
+}
+
+/// What holds while nobody tells who may what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LastKnown {
+    /// Whoever must be judged by it is answered 503.
+    Deny,
+    /// What was last told, for a while.
+    Stale,
+}
+
 /// What stands for every route that says nothing else.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

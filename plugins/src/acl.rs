@@ -7,6 +7,20 @@
 //!   second_factor_within: 5m # and proven by a second factor a short while ago
 //! ```
 //!
+//! With `permissions` one of the caller's roles must grant one of them. Which role grants what is not
+//! said here: it is told by the upstream that the table names under `rights`. So are the rules of an
+//! API, which `acl` names. Those come on top of all that stands here and only narrow it; an API
+//! without rules lets nobody in:
+//!
+//! ```yaml
+//! acl:
+//!   permissions: [wallets.read, wallets.manage]
+//!   acl: wallets
+//!   owner_param: user_id # the parameter of the path that a rule for owners means
+//! ```
+//!
+//! Whoever can't be judged since nobody tells is answered 503.
+//!
 //! More keys: `claims` (what else the issuer says), `owner` (a parameter of the path that must be the
 //! caller), `acr` (how strongly it was proven), `ips` (where from; it needs no caller). With `any`
 //! one of several such demands is enough:
@@ -25,8 +39,10 @@ use plugin_sdk::{BuildError, Clock, Env, Flow, OneOrMany, Period, Request, Stage
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod api;
 mod demand;
 
+use api::Api;
 use demand::{Demand, Verdict};
 
 /// Whom to let in.
@@ -36,6 +52,9 @@ pub struct Config {
     /// Roles of which the caller must hold one.
     #[schemars(length(min = 1))]
     pub roles: Option<Vec<String>>,
+    /// Permissions of which one of the caller's roles must grant one; see `rights`.
+    #[schemars(length(min = 1))]
+    pub permissions: Option<Vec<String>>,
     /// Scopes of which the caller must hold one.
     #[schemars(length(min = 1))]
     pub scopes: Option<Vec<String>>,
@@ -54,6 +73,11 @@ pub struct Config {
     /// Where it must come from: addresses and blocks (`10.0.0.0/8`).
     #[schemars(length(min = 1))]
     pub ips: Option<Vec<String>>,
+    /// The API whose rules must let the caller in as well, by the request's method; see `rights`.
+    pub acl: Option<String>,
+    /// The parameter of the path that must be the caller where a rule of that API asks for the
+    /// owner. Without it such a rule lets nobody in.
+    pub owner_param: Option<String>,
     /// Demands of which one must hold as well.
     #[schemars(length(min = 1))]
     pub any: Option<Vec<Choice>>,
@@ -66,6 +90,9 @@ pub struct Choice {
     /// Roles of which the caller must hold one.
     #[schemars(length(min = 1))]
     pub roles: Option<Vec<String>>,
+    /// Permissions of which one of the caller's roles must grant one; see `rights`.
+    #[schemars(length(min = 1))]
+    pub permissions: Option<Vec<String>>,
     /// Scopes of which the caller must hold one.
     #[schemars(length(min = 1))]
     pub scopes: Option<Vec<String>>,
@@ -90,6 +117,8 @@ pub struct Plugin {
     all: Option<Demand>,
     /// One of these must hold, unless there is none.
     any: Vec<Demand>,
+    /// The API whose rules must let the caller in.
+    api: Option<Api>,
     clock: Arc<dyn Clock>,
 }
 
@@ -101,16 +130,20 @@ impl plugin_sdk::Plugin for Plugin {
     fn build(config: Config, env: &Env) -> Result<Self, BuildError> {
         let Config {
             roles,
+            permissions,
             scopes,
             claims,
             owner,
             acr,
             second_factor_within,
             ips,
+            acl,
+            owner_param,
             any,
         } = config;
         let all = Choice {
             roles,
+            permissions,
             scopes,
             claims,
             owner,
@@ -119,6 +152,7 @@ impl plugin_sdk::Plugin for Plugin {
             ips,
         };
         let all = Demand::compile(all, "")?;
+        let api = Api::compile(acl, owner_param)?;
         if any.as_ref().is_some_and(Vec::is_empty) {
             return Err(
                 BuildError::new("any", "the list is empty: nobody would get in")
@@ -131,12 +165,13 @@ impl plugin_sdk::Plugin for Plugin {
             Demand::compile(choice, &at)?.ok_or_else(|| nothing(at.trim_end_matches('.')))
         });
         let any: Vec<Demand> = any.collect::<Result<_, _>>()?;
-        if all.is_none() && any.is_empty() {
+        if all.is_none() && any.is_empty() && api.is_none() {
             return Err(nothing(""));
         }
         Ok(Self {
             all,
             any,
+            api,
             clock: Arc::clone(&env.clock),
         })
     }
@@ -149,8 +184,14 @@ impl plugin_sdk::Plugin for Plugin {
             .as_ref()
             .map_or(Verdict::Fits, |all| all.judge(&seen, now));
         let any = self.any.iter().map(|choice| choice.judge(&seen, now));
-        all.and(any.reduce(Verdict::or).unwrap_or(Verdict::Fits))
-            .flow()
+        let any = any.reduce(Verdict::or).unwrap_or(Verdict::Fits);
+        let api = self.api.as_ref();
+        let api = api.map_or(Verdict::Fits, |api| api.judge(&seen));
+        let verdict = all.and(any).and(api);
+        if matches!(verdict, Verdict::Unjudged) {
+            request.facts.unjudged = true;
+        }
+        verdict.flow()
     }
 }
 

@@ -6,6 +6,7 @@ mod include;
 mod names;
 mod proofs;
 mod revocation;
+mod rights;
 mod routes;
 mod sockets;
 mod tls;

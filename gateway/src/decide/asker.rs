@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use plugin_sdk::{Facts, Form, Principal, Proof};
+use plugin_sdk::{Facts, Form, Principal, Proof, Rights};
 
 use crate::table;
 
@@ -14,6 +14,8 @@ pub struct Asker {
     /// The address that counts as the client's.
     pub client: IpAddr,
     who: Option<(Arc<Principal>, Arc<Proof>)>,
+    /// The permissions that they are said to have, where somebody says it.
+    permissions: Option<Arc<[String]>>,
 }
 
 impl Asker {
@@ -39,7 +41,11 @@ impl Asker {
             }
         });
         let claims = caller.map(|caller| caller.claims.clone());
-        Self::proven(client, who, claims.unwrap_or_default(), now)
+        let permissions = caller.and_then(|caller| caller.permissions.clone());
+        Self {
+            permissions: permissions.map(Arc::from),
+            ..Self::proven(client, who, claims.unwrap_or_default(), now)
+        }
     }
 
     /// Somebody of whom a record or a token tells.
@@ -64,7 +70,13 @@ impl Asker {
         Self {
             client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             who: who.map(|who| (Arc::new(who), Arc::new(proof))),
+            permissions: None,
         }
+    }
+
+    /// What is known of who may what, where no upstream is asked.
+    pub(crate) fn rights(&self) -> Rights {
+        Rights::Supposed(self.permissions.clone())
     }
 
     /// Takes down who it is, as the `Identify` stage of a route would.

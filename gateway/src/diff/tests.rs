@@ -111,3 +111,30 @@ fn time_goes_with_the_record() {
         "#]],
     );
 }
+
+/// What roles grant is in no record and in no table.
+#[test]
+fn what_rights_decide_is_said_as_such() {
+    let rights = "rights: { upstream: users, on_outage: deny }\nlimits:\n";
+    let table = GOOD
+        .replacen("limits:\n", rights, 1)
+        .replace("{ roles: [user] }", "{ permissions: [users.read] }");
+    let cases = table.find("tests:\n").expect("tests");
+    let records = record(
+        "GET",
+        "/v1/me/name",
+        ",\"user\":\"u1\",\"roles\":[\"user\"]",
+    );
+    let difference = diff(
+        &plan(GOOD),
+        &plan(&table[..cases]),
+        Some(&mut records.as_bytes()),
+    );
+    expect![[r#"
+        who may do what:
+          - GET /v1/me/{part}  me.read  stranger: 401  user, if roles: [user]
+          + GET /v1/me/{part}  me.read  stranger: 401  user, if permissions: [users.read]
+        traffic: of 1 request by 1 user, 1 would come to something else
+          me.read -> me.read, if `rights` let it: 1 request by 1 user, such as GET edge.test/v1/me/name
+    "#]].assert_eq(&difference.expect("a buffer is read").to_string());
+}

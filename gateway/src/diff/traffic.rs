@@ -189,6 +189,9 @@ fn outcome(plan: &Plan, method: &Method, known: &Known, asker: &Asker) -> String
     let decision = decide::decide(plan, &head, asker);
     match (&decision, decision.route(), decision.status()) {
         (Decision::Preflight(_), Some(route), _) => format!("{route}: a preflight"),
+        (Decision::Forward(located), Some(route), _) if located.unjudged => {
+            format!("{route}, if `rights` let it")
+        }
         (_, Some(route), None) => route.to_owned(),
         (_, Some(route), Some(status)) => format!("{route}: {status}"),
         (_, None, Some(status)) => status.to_string(),

@@ -340,3 +340,53 @@ fn the_json_says_the_same() {
     assert_eq!(json["way"]["cache"], "catalog");
     assert_eq!(json["path"], "/v1/rates");
 }
+
+/// What a verb can't know it says.
+#[test]
+fn what_roles_grant_is_not_known_here() {
+    let table = GOOD
+        .replacen(
+            "limits:\n",
+            "rights: { upstream: users, on_outage: deny }\nlimits:\n",
+            1,
+        )
+        .replace("{ roles: [user] }", "{ permissions: [users.read] }");
+    let table = &table[..table.find("tests:\n").expect("tests")];
+    let folder = Folder::new();
+    let config = folder.write("routes.yaml", table);
+    let loaded = plan::load(&config, plugins::BUILTIN, &env::inert(&config));
+    let loaded = loaded
+        .map_err(|refused| refused.findings.to_string())
+        .expect("a good table");
+    let said = |permissions: Option<&[&str]>| {
+        let question = Question {
+            method: "GET".into(),
+            url: "https://edge/v1/me/name".into(),
+            headers: vec![],
+            caller: Some(Caller {
+                roles: vec!["support".into()],
+                permissions: permissions
+                    .map(|names| names.iter().map(ToString::to_string).collect()),
+                ..Caller::default()
+            }),
+            from: None,
+        };
+        let explanation = explain(&loaded.plan, &question).expect("an explanation");
+        let way = explanation.way.expect("a route");
+        let step = way.chain.iter().find(|step| step.kind == "acl");
+        let step = step.expect("a rule").verdict.clone();
+        format!("{}\n{step}\n", explanation.verdict)
+    };
+    expect![[r#"
+        goes on to users, if the upstream of `rights` lets it
+        lets through whom the upstream of `rights` does, not asked here
+    "#]].assert_eq(&said(None));
+    expect![[r#"
+        goes on to users
+        lets through
+    "#]].assert_eq(&said(Some(&["users.read"])));
+    expect![[r#"
+        refused with 403 forbidden
+        refuses with 403 forbidden
+    "#]].assert_eq(&said(Some(&["users.edit"])));
+}

@@ -1,6 +1,7 @@
 use plugin_sdk::{Link, Mode};
 
 use super::plugins;
+use super::rights;
 use super::rivals;
 use super::routes::Names;
 use super::source::Source;
@@ -103,6 +104,7 @@ fn allow(
 ) -> Option<Link> {
     let demands = written.allow.as_ref()?;
     judge_owners(source, part, written, demands);
+    rights::require(source, part, demands);
     if public && !asks_only_for_a_place(demands) {
         let message = "lets in certain callers and asks nobody who they are";
         let finding = part.error("allow.public", &["allow"], message);
@@ -147,16 +149,20 @@ fn judge_owners(
     };
     let choices = demands["any"].as_array().into_iter().flatten().enumerate();
     let choices = choices.map(|(index, choice)| (Some(index.to_string()), choice));
-    for (index, demand) in std::iter::once((None, demands)).chain(choices) {
-        let Some(owner) = demand["owner"].as_str() else {
+    let demanded = std::iter::once((None, demands)).chain(choices);
+    let owners = demanded.flat_map(|(index, demand)| {
+        ["owner", "owner_param"].map(|key| (index.clone(), key, demand[key].as_str()))
+    });
+    for (index, key, owner) in owners {
+        let Some(owner) = owner else {
             continue;
         };
         if pattern.params().any(|param| **param == *owner) {
             continue;
         }
         let at = match &index {
-            None => vec!["allow", "owner"],
-            Some(index) => vec!["allow", "any", index, "owner"],
+            None => vec!["allow", key],
+            Some(index) => vec!["allow", "any", index, key],
         };
         let message = format!("belongs to `{owner}`, which its path {pattern} has not");
         let finding = part.error("allow.owner", &at, message);

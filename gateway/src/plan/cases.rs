@@ -80,7 +80,12 @@ fn judge(plan: &Plan, part: &Part<'_>, case: &Case, now: i64) -> Option<crate::f
         query,
         headers: &headers,
     };
-    let asker = Asker::new(case.from, case.caller.as_ref(), now);
+    // Whoever is not said to have a permission has none: a test must not pass for want of a word.
+    let caller = case.caller.clone().map(|mut caller| {
+        caller.permissions.get_or_insert_default();
+        caller
+    });
+    let asker = Asker::new(case.from, caller.as_ref(), now);
     let decision = decide::decide(plan, &head, &asker);
     let failed = |what: &str, expected: String| {
         let message = format!("failed: `{}` {what}", case.request);

@@ -3,14 +3,14 @@ use plugin_sdk::Chain;
 use super::routes::Names;
 use super::source::Source;
 use super::{
-    Plan, answers, caches, cases, defaults, identity, listeners, overload, plugins, routes,
+    Plan, answers, caches, cases, defaults, identity, listeners, overload, plugins, rights, routes,
     upstreams,
 };
 use crate::finding::Finding;
 use crate::table::{Reference, suggest};
 
 /// The top-level keys.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "version",
     "include",
     "defaults",
@@ -21,6 +21,7 @@ const KEYS: [&str; 15] = [
     "overload",
     "upstreams",
     "auth",
+    "rights",
     "limits",
     "caches",
     "plugins",
@@ -45,6 +46,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
     let default_links = defaults::links(source, &defaults, &links);
     let flood = defaults::flood(source, &defaults, &links);
     let overload = overload::compile(source);
+    let rights = rights::compile(source);
     let revocations = std::mem::take(&mut links.revocations);
     let names = Names {
         identity,
@@ -78,6 +80,7 @@ pub(super) fn compile(source: &mut Source<'_>) -> Option<Plan> {
             overload,
             upstreams: names.upstreams,
             revocations,
+            rights,
             cookies,
             credentials,
         }

@@ -297,6 +297,13 @@ impl Context {
         reply
     }
 
+    /// Takes down who may what, as it is known now.
+    pub(super) fn learn_rights(&mut self) {
+        if self.plan.rights.is_some() {
+            self.facts.rights = self.shared.rights.rights();
+        }
+    }
+
     /// Whether its answer says what the cache did.
     pub(crate) fn has_cache(&self) -> bool {
         self.route

@@ -40,6 +40,7 @@ pub(super) async fn request(session: &mut Session, ctx: &mut Context) -> Judged 
         return Err(reply);
     }
     ctx.judge_revoked().map_or(Ok(()), Err)?;
+    ctx.learn_rights();
     meet(session, ctx, Ask::Stages(|stage| stage > Stage::Identify)).await?;
     let Some(route) = ctx.route().cloned() else {
         return Ok(());

@@ -63,7 +63,8 @@ pub(super) async fn listen(feed: Arc<str>, redis: Arc<str>, tell: mpsc::Sender<H
     }
 }
 
-async fn subscribe(redis: &str, channel: &str) -> Result<redis::aio::PubSub, String> {
+/// Opens a line on which a channel of Redis is heard.
+pub(crate) async fn subscribe(redis: &str, channel: &str) -> Result<redis::aio::PubSub, String> {
     let subscribed = async {
         let client = redis::Client::open(redis)?;
         let mut line = client.get_async_pubsub().await?;

@@ -34,6 +34,9 @@ pub struct Caller {
     pub sub: Option<String>,
     /// The roles held.
     pub roles: Vec<String>,
+    /// The permissions that the roles grant. Default: none. What an API's rules say can't be known
+    /// here: a demand for its `acl` counts as met.
+    pub permissions: Option<Vec<String>>,
     /// The scopes granted.
     pub scopes: Vec<String>,
     /// How long ago a second factor was used. Default: never.

@@ -30,6 +30,7 @@ mod probe;
 mod proxied;
 mod reload;
 mod revocation;
+mod rights;
 mod routing;
 mod shadow;
 mod shake;

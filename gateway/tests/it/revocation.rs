@@ -6,7 +6,7 @@
     reason = "how long a revocation takes is to be seen, not only that it is short enough"
 )]
 
-mod list;
+pub(crate) mod list;
 
 use std::time::{Duration, Instant};
 

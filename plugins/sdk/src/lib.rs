@@ -19,6 +19,7 @@ mod plugin;
 mod reference;
 mod reply;
 mod request;
+mod rights;
 pub mod testing;
 
 pub use address::is_off_limits;
@@ -37,3 +38,4 @@ pub use reply::{Problem, Reply};
 pub use request::{
     Body, BodyError, Connection, Facts, Form, Head, Params, Proof, Request, ResponseHead, Seen,
 };
+pub use rights::{Rights, Snapshot};

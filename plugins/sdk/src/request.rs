@@ -8,6 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use identity::Principal;
 use serde_json::{Map, Value};
 
+use crate::Rights;
+
 /// A request's head as the gateway judges it. The path is the canonical one: the same string is
 /// matched, judged, cached and logged.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +76,10 @@ pub struct Facts {
     pub principal: Option<Arc<Principal>>,
     /// How that was proven.
     pub proof: Option<Arc<Proof>>,
+    /// What is known of who may what, once it is known who is calling.
+    pub rights: Rights,
+    /// Whether it was let through since that is not known: only of a request that is thought of.
+    pub unjudged: bool,
     /// Whether a credential came that none of the ways took for its own.
     pub unclaimed: bool,
     /// The policies in [`Mode::Shadow`](crate::Mode::Shadow) that would have refused, by name.

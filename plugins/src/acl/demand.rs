@@ -1,6 +1,6 @@
-use http::header::WWW_AUTHENTICATE;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use plugin_sdk::{BuildError, Flow, Network, Principal, Reply, Seen};
+use plugin_sdk::{BuildError, Flow, Network, Principal, Reply, Rights, Seen};
 use serde_json::Value;
 
 use super::Choice;
@@ -12,6 +12,7 @@ const MFA: &str = "mfa";
 /// in, or everybody, depending on who reads it.
 pub(super) struct Demand {
     roles: Option<Vec<String>>,
+    permissions: Option<Vec<String>>,
     scopes: Option<Vec<String>>,
     claims: Vec<(String, Vec<String>)>,
     owner: Option<String>,
@@ -28,6 +29,10 @@ pub(super) enum Verdict<'a> {
     Forbidden,
     Nobody,
     StepUp(&'a HeaderValue),
+    /// Who may what is not known, and should be.
+    Unavailable,
+    /// Who may what is not known, and can't be: the request is only thought of.
+    Unjudged,
     Fits,
 }
 
@@ -37,6 +42,7 @@ impl Demand {
     pub(super) fn compile(choice: Choice, at: &str) -> Result<Option<Self>, BuildError> {
         let Choice {
             roles,
+            permissions,
             scopes,
             claims,
             owner,
@@ -46,6 +52,7 @@ impl Demand {
         } = choice;
         for (key, list) in [
             ("roles", &roles),
+            ("permissions", &permissions),
             ("scopes", &scopes),
             ("acr", &acr),
             ("ips", &ips),
@@ -67,6 +74,7 @@ impl Demand {
         }
         let networks = ips.map(|ips| networks(&ips, at)).transpose()?;
         let demands = roles.is_some()
+            || permissions.is_some()
             || scopes.is_some()
             || !claims.is_empty()
             || owner.is_some()
@@ -79,6 +87,7 @@ impl Demand {
             challenge: challenge(acr.as_deref(), within, at)?,
             within_s: within.map(|within| i64::try_from(within).unwrap_or(i64::MAX)),
             roles,
+            permissions,
             scopes,
             claims: claims
                 .into_iter()
@@ -115,16 +124,37 @@ impl Demand {
                 .owner
                 .as_ref()
                 .is_none_or(|param| owns(seen, who, param));
-        match may {
+        if !may {
+            return Verdict::Forbidden;
+        }
+        let proven = match self.proven(who, now) {
+            true => Verdict::Fits,
+            false => Verdict::StepUp(&self.challenge),
+        };
+        self.permitted(seen, who).and(proven)
+    }
+
+    /// Whether one of the roles grants one of the permissions.
+    fn permitted(&self, seen: &Seen<'_>, who: &Principal) -> Verdict<'static> {
+        let Some(asked) = &self.permissions else {
+            return Verdict::Fits;
+        };
+        let granted = match &seen.facts.rights {
+            Rights::Known(snapshot) => snapshot.grants(&who.roles, asked),
+            Rights::Supposed(Some(held)) => holds_one(Some(asked), held),
+            Rights::Supposed(None) => return Verdict::Unjudged,
+            Rights::Unknown => return Verdict::Unavailable,
+        };
+        match granted {
+            true => Verdict::Fits,
             false => Verdict::Forbidden,
-            true if self.proven(who, now) => Verdict::Fits,
-            true => Verdict::StepUp(&self.challenge),
         }
     }
 
     /// Whether it demands more than a place to come from.
     fn concerns_the_caller(&self) -> bool {
         self.roles.is_some()
+            || self.permissions.is_some()
             || self.scopes.is_some()
             || !self.claims.is_empty()
             || self.owner.is_some()
@@ -149,7 +179,9 @@ impl<'a> Verdict<'a> {
             Self::Forbidden => 0,
             Self::Nobody => 1,
             Self::StepUp(_) => 2,
-            Self::Fits => 3,
+            Self::Unavailable => 3,
+            Self::Unjudged => 4,
+            Self::Fits => 5,
         }
     }
 
@@ -165,7 +197,7 @@ impl<'a> Verdict<'a> {
 
     pub(super) fn flow(self) -> Flow {
         Flow::Reply(Box::new(match self {
-            Self::Fits => return Flow::Continue,
+            Self::Fits | Self::Unjudged => return Flow::Continue,
             Self::Nobody => Reply::unauthenticated(),
             Self::StepUp(challenge) => Reply::problem(
                 StatusCode::FORBIDDEN,
@@ -173,6 +205,12 @@ impl<'a> Verdict<'a> {
                 "It must be proven anew who is calling",
             )
             .header(WWW_AUTHENTICATE, challenge.clone()),
+            Self::Unavailable => Reply::problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "rights_unavailable",
+                "Whether the caller may can't be told",
+            )
+            .header(RETRY_AFTER, HeaderValue::from_static("1")),
             // Does not say what would have sufficed: that is the route table's to know.
             Self::Forbidden => Reply::problem(
                 StatusCode::FORBIDDEN,
@@ -188,7 +226,7 @@ fn holds_one(asked: Option<&[String]>, held: &[String]) -> bool {
 }
 
 /// Whether the parameter of the path is the caller. A parameter that the path has not is nobody's.
-fn owns(seen: &Seen<'_>, who: &Principal, param: &str) -> bool {
+pub(super) fn owns(seen: &Seen<'_>, who: &Principal, param: &str) -> bool {
     let mut params = seen.facts.params.iter();
     let value = params.find(|(name, _)| **name == *param);
     value.is_some_and(|(_, value)| *value == who.sub)

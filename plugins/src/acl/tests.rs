@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod rights;
+
 fn chain(config: Value) -> Result<plugin_sdk::Chain, BuildError> {
     testing::chain::<Plugin>(config, &TestEnv::default().env)
 }

@@ -154,7 +154,7 @@ fn routes() {
             error[tests.value]: `tests` must be a list
               --> routes.yaml:25:8
             error[key.unknown]: the table has no key `rest`
-              --> routes.yaml:26:1      hint: there is: version, include, defaults, listeners, management, identity, redis, overload, upstreams, auth, limits, caches, plugins, routes, tests
+              --> routes.yaml:26:1      hint: there is: version, include, defaults, listeners, management, identity, redis, overload, upstreams, auth, rights, limits, caches, plugins, routes, tests
             error[yaml.key.duplicate]: `tests` stands there twice, first on line 25
               --> routes.yaml:46:1
             routes.yaml: refused (4 errors, 5 warnings)

@@ -78,7 +78,7 @@ fn listeners() {
             error[listeners.missing]: `listeners` are missing: nobody could reach us
               --> routes.yaml:3:12      hint: add `listeners: { edge: { bind: "127.0.0.1:8443", tls: { cert: …, key: … } } }`
             error[key.unknown]: the table has no key `rest`
-              --> routes.yaml:4:1      hint: there is: version, include, defaults, listeners, management, identity, redis, overload, upstreams, auth, limits, caches, plugins, routes, tests
+              --> routes.yaml:4:1      hint: there is: version, include, defaults, listeners, management, identity, redis, overload, upstreams, auth, rights, limits, caches, plugins, routes, tests
             error[yaml.key.duplicate]: `management` stands there twice, first on line 2
               --> routes.yaml:6:1
             routes.yaml: refused (4 errors, 0 warnings)

@@ -199,17 +199,17 @@ async fn serve(list: List, mut stream: TcpStream) {
 }
 
 /// A file that holds the address of a Redis, as a table names it.
-pub(super) struct Address(PathBuf);
+pub(crate) struct Address(PathBuf);
 
 impl Address {
-    pub(super) fn of(url: &str) -> Self {
+    pub(crate) fn of(url: &str) -> Self {
         let name = format!("redis-{}", uuid::Uuid::new_v4().simple());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, url).unwrap();
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -226,7 +226,7 @@ pub(super) fn now_ms() -> i64 {
 }
 
 /// Opens the statement that the feed is asked under.
-pub(super) fn opens(sealed: &str) -> identity::Statement {
+pub(crate) fn opens(sealed: &str) -> identity::Statement {
     let ring = identity::KeyRing::parse(KEY).unwrap();
     identity::open(&ring, sealed, "origin", now_ms() / 1_000).unwrap()
 }
