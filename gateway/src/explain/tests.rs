@@ -380,13 +380,16 @@ fn what_roles_grant_is_not_known_here() {
     expect![[r#"
         goes on to users, if the upstream of `rights` lets it
         lets through whom the upstream of `rights` does, not asked here
-    "#]].assert_eq(&said(None));
+    "#]]
+    .assert_eq(&said(None));
     expect![[r#"
         goes on to users
         lets through
-    "#]].assert_eq(&said(Some(&["users.read"])));
+    "#]]
+    .assert_eq(&said(Some(&["users.read"])));
     expect![[r#"
         refused with 403 forbidden
         refuses with 403 forbidden
-    "#]].assert_eq(&said(Some(&["users.edit"])));
+    "#]]
+    .assert_eq(&said(Some(&["users.edit"])));
 }

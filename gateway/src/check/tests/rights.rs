@@ -37,20 +37,30 @@ fn what_tells_who_may_what() {
             routes.yaml: good (3 routes, 0 warnings)
         "#]],
     );
-    with("{ upstream: user, on_outage: allow }", expect![[r#"
+    with(
+        "{ upstream: user, on_outage: allow }",
+        expect![[r#"
         error[rights.value]: `rights`, `on_outage`: unknown variant `allow`, expected `deny` or `stale`
           --> routes.yaml:16:38      hint: there is: deny, stale
         routes.yaml: refused (1 error, 0 warnings)
-    "#]]);
+    "#]],
+    );
     with(
         "{ upstream: user, on_outage: deny }",
-        expect![""],
+        expect![[r#"
+        error[rights.name.unknown]: `rights` names `user`, which is not in `upstreams`
+          --> routes.yaml:16:21      hint: did you mean `users`?
+        routes.yaml: refused (1 error, 0 warnings)
+    "#]],
     );
-    with("{ upstream: users }", expect![[r#"
+    with(
+        "{ upstream: users }",
+        expect![[r#"
         error[rights.key.missing]: `rights` lacks `on_outage`
           --> routes.yaml:16:9
         routes.yaml: refused (1 error, 0 warnings)
-    "#]]);
+    "#]],
+    );
     with(
         "{ upstream: users, on_outage: deny, stale: 10m }",
         expect![[r#"
@@ -80,43 +90,61 @@ fn what_tells_who_may_what() {
 #[test]
 fn routes_ask_for_what_is_told() {
     let kept = |allow: &str, expected: Expect| expected.assert_eq(&allowing(allow, true));
-    kept("{ permissions: [users.read] }", expect![[r#"
+    kept(
+        "{ permissions: [users.read] }",
+        expect![[r#"
         routes.yaml: good (3 routes, 0 warnings)
-    "#]]);
+    "#]],
+    );
     kept(
         "{ acl: wallets, owner_param: part, any: [{ permissions: [a] }, { owner: part }] }",
         expect![[r#"
             routes.yaml: good (3 routes, 0 warnings)
         "#]],
     );
-    kept("{ permissions: [] }", expect![[r#"
+    kept(
+        "{ permissions: [] }",
+        expect![[r#"
         error[route.allow.value]: route "me.read", `permissions`: the list is empty: nobody would get in
           --> routes.yaml:43:27      hint: name some permissions, or leave the key out
         routes.yaml: refused (1 error, 0 warnings)
-    "#]]);
-    kept("{ acl: wallets, owner_param: prat }", expect![[r#"
+    "#]],
+    );
+    kept(
+        "{ acl: wallets, owner_param: prat }",
+        expect![[r#"
         error[route.allow.owner]: route "me.read" belongs to `prat`, which its path /v1/me/{part} has not
           --> routes.yaml:43:41      hint: did you mean `part`?
         routes.yaml: refused (1 error, 0 warnings)
-    "#]]);
-    kept("{ roles: [user], owner_param: part }", expect![[r#"
+    "#]],
+    );
+    kept(
+        "{ roles: [user], owner_param: part }",
+        expect![[r#"
         error[route.allow.value]: route "me.read", `owner_param`: goes without `acl`
           --> routes.yaml:43:42      hint: add `acl:` with the API whose rules mean it, or write `owner:`
         routes.yaml: refused (1 error, 0 warnings)
-    "#]]);
-    kept("{ any: [{ acl: wallets }] }", expect![[r#"
+    "#]],
+    );
+    kept(
+        "{ any: [{ acl: wallets }] }",
+        expect![[r#"
         error[route.allow.value]: route "me.read", `any.0`: nothing is asked of the caller
           --> routes.yaml:43:20      hint: add `roles: [..]`, `scopes: [..]`, `owner: ..` or another demand
         error[route.allow.key.unknown]: route "me.read" has no key `acl`
           --> routes.yaml:43:22      hint: did you mean `acr`?
         routes.yaml: refused (2 errors, 0 warnings)
-    "#]]);
+    "#]],
+    );
     let untold = |allow: &str, expected: Expect| expected.assert_eq(&allowing(allow, false));
-    untold("{ permissions: [users.read] }", expect![[r#"
+    untold(
+        "{ permissions: [users.read] }",
+        expect![[r#"
         error[route.allow.rights]: route "me.read" asks for `permissions`, of which nobody tells this table
           --> routes.yaml:42:27      hint: add `rights: { upstream: …, on_outage: deny }` beside `auth`
         routes.yaml: refused (1 error, 0 warnings)
-    "#]]);
+    "#]],
+    );
     untold(
         "{ roles: [user], any: [{ owner: part }, { permissions: [a] }] }",
         expect![[r#"
@@ -125,11 +153,14 @@ fn routes_ask_for_what_is_told() {
             routes.yaml: refused (1 error, 0 warnings)
         "#]],
     );
-    untold("{ acl: wallets }", expect![[r#"
+    untold(
+        "{ acl: wallets }",
+        expect![[r#"
         error[route.allow.rights]: route "me.read" asks for `acl`, of which nobody tells this table
           --> routes.yaml:42:19      hint: add `rights: { upstream: …, on_outage: deny }` beside `auth`
         routes.yaml: refused (1 error, 0 warnings)
-    "#]]);
+    "#]],
+    );
 }
 
 /// A table's own test says what the caller's roles grant; who is not said to have a permission has
