@@ -3,7 +3,8 @@
 //!
 //! A key is `gk_live_<id of the secret>_<secret><checksum>` and is shown once. We keep its SHA-256. It holds no
 //! role: what it may do is its scopes, as far as its owner may hand them on at the time of use. It
-//! manages no keys: that takes somebody who is signed in.
+//! manages no keys: that takes somebody who is signed in, and a fresh proof where it gives more than it
+//! takes.
 //!
 //! A lost answer is given again under its `Idempotency-Key` for a day, see [`wish`].
 
@@ -20,6 +21,7 @@ use axum::{
     http::{HeaderValue, Method, StatusCode},
     response::{IntoResponse, Response},
 };
+use events::Notice;
 use identity::ApiKey;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -30,9 +32,11 @@ use uuid::Uuid;
 use web::{Caller, IdempotencyKey, Input, Problem, page::Page};
 
 use crate::{
-    App,
+    App, account,
     audit::{self, Act},
+    notice,
     revocation::{self, Revoked},
+    step_up::Fresh,
 };
 use rules::{Name, Networks, Scopes};
 use wish::Wish;
@@ -182,18 +186,17 @@ pub(crate) async fn list(
     responses(
         (status = 201, description = "The key", body = NewApiKey,
             headers(("idempotency-replayed" = bool, description = "`true` on an answer given before"))),
-        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
+        (status = 403, description = "A fresh proof is due (`second_factor_required`), or there is no session (`session_required`)"),
         (status = 409, description = "`idempotency_key_reused`, or `too_many_api_keys`"),
         (status = 422, description = "`scope_not_held` or `bad_expiry`"),
     )
 )]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Fresh(caller): Fresh,
     key: IdempotencyKey,
     Input(input): Input<ApiKeyWish>,
 ) -> Result<Response, ApiKeyError> {
-    signed_in(&caller)?;
     let now = app.clock.now();
     let wish = Wish::new(&caller, &key, Method::POST, "/v1/me/api-keys", &input);
     let mut tx = app.pool.begin().await?;
@@ -206,9 +209,10 @@ pub(crate) async fn create(
     if store::count(&mut tx, caller.user_id, now).await? >= MAX_KEYS {
         return Err(ApiKeyError::TooMany);
     }
+    let name: String = input.name.into();
     let view = ApiKeyView {
         id: Uuid::now_v7(),
-        name: input.name.into(),
+        name: name.clone(),
         scopes: input.scopes.into(),
         networks: input.networks.into(),
         created_at: now,
@@ -220,6 +224,9 @@ pub(crate) async fn create(
     store::begin(&mut tx, caller.user_id, &view).await?;
     let answer = issue(&app, &mut tx, wish, view, now).await?;
     note(&mut tx, &caller, Act::ApiKeyCreated, answer.id, now).await?;
+    if let Some(account) = account::store::by_id(&mut *tx, caller.user_id).await? {
+        notice::tell(&mut tx, &account, Notice::ApiKeyCreated, Some(&name), now).await?;
+    }
     tx.commit().await?;
     Ok(shown(answer.body, StatusCode::CREATED, false))
 }
@@ -232,18 +239,17 @@ pub(crate) async fn create(
     request_body = ApiKeyChange,
     responses(
         (status = 200, description = "The key as it is now", body = ApiKeyView),
-        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
+        (status = 403, description = "A fresh proof is due (`second_factor_required`), or there is no session (`session_required`)"),
         (status = 404, description = "`not_found`: not there, or not the caller's"),
         (status = 422, description = "`scope_not_held`"),
     )
 )]
 pub(crate) async fn change(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Fresh(caller): Fresh,
     id: Result<Path<Uuid>, PathRejection>,
     Input(input): Input<ApiKeyChange>,
 ) -> Result<Json<ApiKeyView>, ApiKeyError> {
-    signed_in(&caller)?;
     let Path(id) = id.map_err(|_| ApiKeyError::NotFound)?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
@@ -315,7 +321,7 @@ pub(crate) async fn revoke(
     responses(
         (status = 200, description = "The key with its new secret", body = NewApiKey,
             headers(("idempotency-replayed" = bool, description = "`true` on an answer given before"))),
-        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
+        (status = 403, description = "A fresh proof is due (`second_factor_required`), or there is no session (`session_required`)"),
         (status = 404, description = "`not_found`: not there, or not the caller's"),
         (status = 409, description = "`idempotency_key_reused`"),
         (status = 422, description = "`bad_overlap`"),
@@ -323,12 +329,11 @@ pub(crate) async fn revoke(
 )]
 pub(crate) async fn rotate(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Fresh(caller): Fresh,
     id: Result<Path<Uuid>, PathRejection>,
     key: IdempotencyKey,
     Input(input): Input<Rotation>,
 ) -> Result<Response, ApiKeyError> {
-    signed_in(&caller)?;
     let Path(id) = id.map_err(|_| ApiKeyError::NotFound)?;
     let now = app.clock.now();
     let path = format!("/v1/me/api-keys/{id}/rotate");

@@ -36,6 +36,12 @@ pub(crate) enum Act {
     PasswordChanged,
     /// Somebody who had proven a contact chose another password.
     PasswordReset,
+    /// Somebody exchanged their address of mail.
+    EmailChanged,
+    /// Somebody exchanged their phone number.
+    PhoneChanged,
+    /// Somebody undid the exchange of a contact.
+    ContactRestored,
     /// A spent refresh token came back: two parties hold the family, so it was ended.
     TokenReused,
     /// Somebody made an API key.
@@ -67,6 +73,9 @@ impl Act {
             Self::RecoveryCodeUsed => "recovery_code.used",
             Self::PasswordChanged => "password.changed",
             Self::PasswordReset => "password.reset",
+            Self::EmailChanged => "email.changed",
+            Self::PhoneChanged => "phone.changed",
+            Self::ContactRestored => "contact.restored",
             Self::TokenReused => "session.token_reused",
             Self::ApiKeyCreated => "api_key.created",
             Self::ApiKeyChanged => "api_key.changed",

@@ -1,11 +1,12 @@
 //! Registration, sign-in, tokens.
 //!
 //! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`] or [`otp`] →
-//! [`mfa`] → [`session`] → [`me`] → [`step_up`] → [`second_factor`], [`password_change`], [`api_key`];
+//! [`mfa`] → [`session`] → [`me`] → [`step_up`] → [`second_factor`], [`password_change`], [`contact_change`],
+//! [`api_key`];
 //! [`password_reset`] when something is forgotten, and [`revocation`] when what they hold is taken back.
 //!
 //! Beneath them: [`contact`], [`email`], [`password`], [`code`] and [`key`] are what comes in and what
-//! it is worth; [`challenge`] proves a contact, [`factor`] says how much is proven, [`client`] and
+//! it is worth; [`challenge`] proves a contact, [`link_page`] is where the link of a mail leads, [`factor`] says how much is proven, [`client`] and
 //! [`device`] from where; [`budget`] and [`throttle`] bound all of it. [`token`] and [`jwks`] are what
 //! others believe; [`account`] who there is, and [`rights`] who may what; [`audit`] what happened, and
 //! [`notice`] whom it is told. [`push`] tells gateways at once. [`demo`] and [`sweep`] keep house.
@@ -18,12 +19,14 @@ mod challenge;
 mod client;
 mod code;
 mod contact;
+mod contact_change;
 mod demo;
 mod device;
 mod email;
 mod factor;
 mod jwks;
 mod key;
+mod link_page;
 mod login;
 mod me;
 mod mfa;
@@ -225,6 +228,11 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(session::logout))
         .routes(routes!(session::logout_all))
         .routes(routes!(me::me))
+        .routes(routes!(me::change))
+        .routes(routes!(contact_change::change_email))
+        .routes(routes!(contact_change::confirm_email))
+        .routes(routes!(contact_change::change_phone))
+        .routes(routes!(contact_change::confirm_phone))
         .routes(routes!(session::list::list))
         .routes(routes!(session::list::end))
         .routes(routes!(second_factor::list))
@@ -237,6 +245,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api_key::list, api_key::create))
         .routes(routes!(api_key::change, api_key::revoke))
         .routes(routes!(api_key::rotate))
+        // Pages for people are in no document that programs read.
+        .merge(link_page::routes())
         .layer(middleware::map_response(never_stored));
     OpenApiRouter::new()
         .routes(routes!(jwks::jwks))

@@ -1,16 +1,19 @@
-//! Oneself: `GET /v1/me`.
+//! Oneself: `GET` and `PATCH /v1/me`.
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, Problem};
+use web::{Caller, Input, Problem};
 
-use crate::{App, account};
+use crate::{
+    App,
+    account::{self, Account},
+};
 
 /// What an account says about itself.
 #[derive(Serialize, ToSchema)]
@@ -34,6 +37,40 @@ pub(crate) struct Me {
     created_at: OffsetDateTime,
 }
 
+/// What shall be different; what is left out stays, and null takes it away (RFC 7396).
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MeChange {
+    /// What others may call them: one line of up to 100 characters.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    name: Option<Option<PersonName>>,
+}
+
+/// One line of up to 100 characters.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct PersonName(String);
+
+impl TryFrom<String> for PersonName {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let text = text.trim();
+        if !(1..=100).contains(&text.chars().count()) || text.chars().any(char::is_control) {
+            return Err("expected one line of 1 to 100 characters");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// Tells null from what is left out.
+fn given<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<PersonName>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
 /// Why there is nothing to say.
 #[derive(Debug, Error)]
 pub(crate) enum MeError {
@@ -52,17 +89,43 @@ pub(crate) enum MeError {
     )
 )]
 pub(crate) async fn me(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Me>, MeError> {
-    let account = account::store::by_id(&app.pool, caller.user_id)
-        .await?
-        .ok_or(MeError::Gone)?;
-    Ok(Json(Me {
-        id: account.id,
-        roles: account.roles(app.clock.now()),
-        email: account.email,
-        phone: account.phone,
-        name: account.name,
-        created_at: account.created_at,
-    }))
+    let account = account::store::by_id(&app.pool, caller.user_id).await?;
+    let account = account.ok_or(MeError::Gone)?;
+    Ok(Json(Me::of(account, app.clock.now())))
+}
+
+/// Changes what the account says about itself. Contacts are changed where they are proven.
+#[utoipa::path(
+    patch, path = "/v1/me", operation_id = "changeMe", tag = "me",
+    request_body = MeChange,
+    responses(
+        (status = 200, description = "The account as it is now", body = Me),
+        (status = 401, description = "Nobody is signed in (`unauthenticated`)"),
+    )
+)]
+pub(crate) async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Input(wish): Input<MeChange>,
+) -> Result<Json<Me>, MeError> {
+    if let Some(name) = wish.name {
+        let name = name.map(|name| name.0);
+        account::store::rename(&app.pool, caller.user_id, name.as_deref()).await?;
+    }
+    me(State(app), caller).await
+}
+
+impl Me {
+    fn of(account: Account, now: OffsetDateTime) -> Self {
+        Self {
+            id: account.id,
+            roles: account.roles(now),
+            email: account.email,
+            phone: account.phone,
+            name: account.name,
+            created_at: account.created_at,
+        }
+    }
 }
 
 impl From<MeError> for Problem {

@@ -13,14 +13,16 @@ use axum::{
 use events::Purpose;
 use serde::Deserialize;
 use serde_json::json;
+use sqlx::{PgConnection, Postgres, Transaction};
 use thiserror::Error;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Input, Problem};
 
 use crate::{
     App, account,
-    challenge::{self, ChallengeError, LinkToken, Sends, Tried, Wanted},
+    challenge::{self, ChallengeError, LinkToken, Proven, Sends, Tried, Wanted},
     client::Client,
     code::Code,
     contact::{Contact, Phone},
@@ -109,39 +111,58 @@ pub(crate) async fn verify(
     client: Client,
     Input(OtpProof { flow_id, code }): Input<OtpProof>,
 ) -> Result<Entrance, OtpError> {
-    sign_in(&app, flow_id, Tried::Code(&code), &client).await
+    let now = app.clock.now();
+    let (mut tx, proven) = spend(&app, flow_id, Tried::Code(&code), now).await?;
+    let entrance = enter(&app, &mut tx, &proven, &client, now).await?;
+    tx.commit().await?;
+    Ok(entrance)
 }
 
-/// The same by the link of the mail.
+/// The same by the link of the mail. `None`, and the flow goes on, when a second factor is due: the page
+/// of a link has no way to ask for it.
 pub(crate) async fn by_link(
     app: &App,
     flow_id: Uuid,
     token: &LinkToken,
     client: &Client,
-) -> Result<Entrance, OtpError> {
-    sign_in(app, flow_id, Tried::Link(token), client).await
+) -> Result<Option<Entrance>, OtpError> {
+    let now = app.clock.now();
+    let (mut tx, proven) = spend(app, flow_id, Tried::Link(token), now).await?;
+    let entrance = enter(app, &mut tx, &proven, client, now).await?;
+    if matches!(entrance, Entrance::SecondFactorDue(_)) {
+        return Ok(None);
+    }
+    tx.commit().await?;
+    Ok(Some(entrance))
 }
 
-async fn sign_in(
+/// Spends a flow, in the transaction that it gives.
+async fn spend(
     app: &App,
     flow_id: Uuid,
     tried: Tried<'_>,
-    client: &Client,
-) -> Result<Entrance, OtpError> {
-    let now = app.clock.now();
+    now: OffsetDateTime,
+) -> Result<(Transaction<'static, Postgres>, Proven), OtpError> {
     let proven = challenge::prove(app, flow_id, &[Purpose::SignIn], tried, now).await?;
     let mut tx = app.pool.begin().await?;
     if !challenge::take(&mut tx, &proven).await? {
         return Err(ChallengeError::Invalid.into());
     }
+    Ok((tx, proven))
+}
+
+async fn enter(
+    app: &App,
+    tx: &mut PgConnection,
+    proven: &Proven,
+    client: &Client,
+    now: OffsetDateTime,
+) -> Result<Entrance, OtpError> {
     let account = account::store::by_contact(&mut *tx, &proven.contact).await?;
     // The contact may have gone to another account since.
     let account = account.filter(|account| Some(account.id) == proven.account_id);
     let account = account.ok_or(ChallengeError::Invalid)?;
-    let factors = [proven.factor()];
-    let entrance = login::complete_login(app, &mut tx, &account, &factors, client, now).await?;
-    tx.commit().await?;
-    Ok(entrance)
+    Ok(login::complete_login(app, tx, &account, &[proven.factor()], client, now).await?)
 }
 
 impl From<OtpError> for Problem {

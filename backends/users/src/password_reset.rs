@@ -13,7 +13,7 @@ use axum::{
 use events::{Notice, Purpose};
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use thiserror::Error;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -133,27 +133,36 @@ pub(crate) async fn reset(
     Input(wish): Input<Reset>,
 ) -> Result<Outcome, ResetError> {
     let tried = Tried::Code(&wish.code);
-    replace(&app, wish.flow_id, tried, wish.password, &client).await
+    let (tx, outcome) = replace(&app, wish.flow_id, tried, wish.password, &client).await?;
+    tx.commit().await?;
+    Ok(outcome)
 }
 
-/// The same by the link of the mail.
+/// The same by the link of the mail. `None`, and the flow goes on, when a second factor is due: the page
+/// of a link has no way to ask for it.
 pub(crate) async fn by_link(
     app: &App,
     flow_id: Uuid,
     token: &LinkToken,
     password: Password,
     client: &Client,
-) -> Result<Outcome, ResetError> {
-    replace(app, flow_id, Tried::Link(token), password, client).await
+) -> Result<Option<Outcome>, ResetError> {
+    let (tx, outcome) = replace(app, flow_id, Tried::Link(token), password, client).await?;
+    if matches!(outcome, Outcome::SecondFactorDue(_)) {
+        return Ok(None);
+    }
+    tx.commit().await?;
+    Ok(Some(outcome))
 }
 
+/// Does it in the transaction that it gives.
 async fn replace(
     app: &App,
     flow_id: Uuid,
     tried: Tried<'_>,
     password: Password,
     client: &Client,
-) -> Result<Outcome, ResetError> {
+) -> Result<(Transaction<'static, Postgres>, Outcome), ResetError> {
     let now = app.clock.now();
     let purposes = [Purpose::ResetPassword];
     let proven = challenge::prove(app, flow_id, &purposes, tried, now).await?;
@@ -183,8 +192,7 @@ async fn replace(
             Outcome::Done
         }
     };
-    tx.commit().await?;
-    Ok(outcome)
+    Ok((tx, outcome))
 }
 
 /// Makes it so, once everything is proven.

@@ -361,6 +361,13 @@ fn access_token(
     app.tokens.issue(&subject, now)
 }
 
+impl Issued {
+    /// The cookie alone, for a page that has no use for the rest.
+    pub(crate) fn into_cookie(self) -> Option<InCookie> {
+        self.cookie
+    }
+}
+
 impl IntoResponse for Issued {
     fn into_response(self) -> Response {
         (self.cookie, Json(self.tokens)).into_response()

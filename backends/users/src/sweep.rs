@@ -8,7 +8,7 @@ mod store;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::{api_key, budget, challenge, device, mfa, revocation};
+use crate::{api_key, budget, challenge, contact_change, device, mfa, revocation};
 
 /// How long sign-ins to no account are kept: long enough to look into a wave of them.
 const STRANGERS_KEPT: Duration = Duration::weeks(1);
@@ -19,6 +19,7 @@ const BATCH: i64 = 1000;
 /// Sweeps until nothing is left.
 pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     while challenge::sweep(pool, now - challenge::RENEWABLE, BATCH).await? == BATCH as u64 {}
+    while contact_change::store::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while mfa::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while budget::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while device::sweep(pool, now - device::FORGOTTEN_AFTER, BATCH).await? == BATCH as u64 {}
@@ -64,6 +65,9 @@ mod tests {
             select sha256(name::bytea), '00000000-0000-0000-0000-000000000001', 'sign_in', '{}', '{}',
                 name, 5, $1 + more
             from (values ('given up', interval '0'), ('waiting', '1 s')) as pending (name, more)",
+            "insert into users.undo (token_hash, account_id, channel, previous, expires_at)
+            select sha256(name::bytea), '00000000-0000-0000-0000-000000000001', 'email', name, $1 + more
+            from (values ('old address', interval '0'), ('undoable', '1 s')) as undo (name, more)",
             "insert into users.budget (key, spent_until) values
                 ('\\x0a', $1), ('\\x0b', $1 + interval '1 s')",
             "insert into users.device (id, account_id, hash, user_agent, created_at, last_seen_at)
@@ -100,6 +104,7 @@ mod tests {
             union all select user_agent from users.pending_login
             union all select 'budget ' || key::text from users.budget
             union all select user_agent from users.device
+            union all select previous from users.undo
             union all select request_id from users.stranger
             union all select right(id::text, 2) from users.session
             union all select hash::text from users.refresh_token
@@ -113,7 +118,7 @@ mod tests {
             .expect("rows");
         assert_eq!(
             left,
-            "\\x03, a stranger, a2, budget \\x0b, key, lasting key, phone, renewable, secret, secret, waiting, wish"
+            "\\x03, a stranger, a2, budget \\x0b, key, lasting key, phone, renewable, secret, secret, undoable, waiting, wish"
         );
 
         sweep(pool, now + Duration::SECOND).await.expect("swept");

@@ -90,6 +90,11 @@ impl Problem {
         self.status
     }
 
+    /// What it says to people: this case, or else its kind.
+    pub fn words(&self) -> &str {
+        self.detail.as_deref().unwrap_or(&self.title)
+    }
+
     /// Its stable code.
     pub fn code(&self) -> &'static str {
         self.code

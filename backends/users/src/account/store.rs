@@ -177,6 +177,22 @@ pub(crate) async fn rehash(
     Ok(())
 }
 
+/// Calls an account by a name, or by none.
+pub(crate) async fn rename(
+    db: impl PgExecutor<'_>,
+    id: Uuid,
+    name: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"update users.account set name = $2 where id = $1"#,
+        id,
+        name
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Gives an account a role, if it does not have it yet.
 pub(crate) async fn grant(
     tx: &mut PgConnection,

@@ -2,19 +2,19 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use events::Purpose;
-use serde::Deserialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{code::CodeSeal, key::Tag};
 
 /// 256 random bits, as text. It has no `Debug`.
-#[derive(Clone, Deserialize, ToSchema)]
-#[serde(transparent)]
-#[schema(value_type = String, max_length = 64)]
 pub(crate) struct LinkToken(String);
 
 impl LinkToken {
+    /// What a link brought, whatever it is.
+    pub(crate) fn sent(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     pub(super) fn random() -> Result<Self, getrandom::Error> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits)?;

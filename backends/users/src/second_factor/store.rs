@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::FactorView;
-use crate::key::Tag;
+use crate::{contact::Contact, key::Tag};
 
 /// An authenticator app.
 pub(super) struct Totp {
@@ -258,16 +258,17 @@ pub(super) async fn remove(
     .await
 }
 
-/// Removes the factor that stands on a contact which was given up or exchanged.
-pub(crate) async fn remove_message(
+/// Calls the factor that stands on a contact by the one that took its place.
+pub(crate) async fn rename_message(
     tx: &mut PgConnection,
     account_id: Uuid,
-    kind: &str,
+    contact: &Contact,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        r#"delete from users.second_factor where account_id = $1 and kind = $2"#,
+        r#"update users.second_factor set name = $3 where account_id = $1 and kind = $2"#,
         account_id,
-        kind,
+        contact.channel_name(),
+        contact.masked(),
     )
     .execute(tx)
     .await?;
