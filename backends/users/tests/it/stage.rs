@@ -201,6 +201,14 @@ impl Stage {
         }
     }
 
+    /// The same person, who has proven themselves again this very moment.
+    pub(crate) fn fresh(&self, who: &Principal) -> Principal {
+        Principal {
+            auth_time: Some(self.0.clock().now().unix_timestamp()),
+            ..who.clone()
+        }
+    }
+
     /// Registers, and gives the flow.
     pub(crate) async fn register(&self, email: &str, password: &str) -> Uuid {
         let wish = json!({"email": email, "password": password});
