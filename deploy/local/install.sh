@@ -25,6 +25,7 @@ for purpose in "$@"; do
       need redis-server redis-server
       need nodejs node
       need npm npm
+      need chromium chromium
       ;;
     bench)
       # nginx lives where only root's PATH looks.
@@ -45,7 +46,7 @@ done
 # What comes from npm, once node is there. Offline, the tests that need it say so, and only they fail.
 from_npm() {
   case " $* " in *" test "*)
-    for name in provider twilio; do
+    for name in provider twilio browser; do
       "$(dirname "$0")/npm.sh" $name || echo "npm's packages for $name could not be installed" >&2
     done ;;
   esac

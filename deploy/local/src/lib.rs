@@ -6,6 +6,7 @@ pub mod banner;
 pub mod product;
 
 // Its parts, each useful to tests by itself.
+pub mod browser;
 pub mod inbox;
 pub mod postgres;
 pub mod provider;
