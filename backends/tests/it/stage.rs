@@ -72,6 +72,7 @@ apps:
       audience: "api"
       token_key: "$file:token.pem"
       refresh_key: "$file:refresh.key"
+      base_url: "https://localhost:8443"
   transactions:
     bind: "{apps}"
     database: "$env:DATABASE_URL"

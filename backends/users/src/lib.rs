@@ -1,9 +1,10 @@
 //! Registration, sign-in, tokens.
 //!
 //! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`] or [`otp`] →
-//! [`mfa`] → [`session`] → [`me`] → [`step_up`] → [`second_factor`], [`password_change`], [`contact_change`],
-//! [`api_key`];
-//! [`password_reset`] when something is forgotten, and [`revocation`] when what they hold is taken back.
+//! [`mfa`] → [`session`] → [`me`] → [`step_up`] → [`second_factor`], [`passkey`],
+//! [`password_change`], [`contact_change`], [`api_key`]; [`password_reset`] when something is
+//! forgotten, and [`revocation`] when what they hold is taken back. [`well_known`] tells browsers where
+//! the pages are.
 //!
 //! Beneath them: [`contact`], [`email`], [`password`], [`code`] and [`key`] are what comes in and what
 //! it is worth; [`challenge`] proves a contact, [`link_page`] is where the link of a mail leads, [`factor`] says how much is proven, [`client`] and
@@ -32,6 +33,7 @@ mod me;
 mod mfa;
 mod notice;
 mod otp;
+mod passkey;
 mod password;
 mod password_change;
 mod password_reset;
@@ -46,6 +48,7 @@ mod sweep;
 mod throttle;
 mod token;
 mod verify;
+mod well_known;
 
 use std::{num::NonZero, path::PathBuf, sync::Arc, time::Duration};
 
@@ -87,6 +90,20 @@ pub struct Config {
     /// What authenticator apps and passkeys call this place.
     #[serde(default = "default_product")]
     pub product: String,
+    /// Where people find the product: `https://` and a host, with a port if it is another than 443.
+    /// Passkeys are bound to the host for ever: they are lost where it changes.
+    pub base_url: String,
+    /// Others that may ask for passkeys beside the pages of `base_url`: origins of subdomains, and
+    /// Android apps as `android:apk-key-hash:…`.
+    #[serde(default)]
+    pub origins: Vec<String>,
+    /// The page where a password is changed, to be shown by browsers: a path below `base_url`, or an
+    /// address.
+    #[serde(default)]
+    pub password_page: Option<String>,
+    /// The page where passkeys are made and looked after, likewise.
+    #[serde(default)]
+    pub passkey_page: Option<String>,
     /// Passwords hashed at a time, each in 19 MiB; as many as there are processors unless said.
     #[serde(default)]
     pub hash_slots: Option<NonZero<u16>>,
@@ -128,7 +145,8 @@ struct App {
     jwks: jwks::JwksDocument,
     api_keys: key::Key,
     rights: rights::Rights,
-    audit_cursors: key::Key,
+    party: passkey::RelyingParty,
+    pages: well_known::Pages,
 }
 
 impl host::App for Users {
@@ -146,11 +164,7 @@ impl host::App for Users {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Parts> {
         let app = Arc::new(App::new(config, host)?);
-        let mut jobs = vec![
-            sweeping(app.clone()),
-            rights::job(app.clone()),
-            audit::head::job(app.clone()),
-        ];
+        let mut jobs = vec![sweeping(app.clone()), rights::job(app.clone())];
         if let Some(redis) = host.redis() {
             let revocations = revocation::push::job(host.pool(), redis.clone(), host.clock());
             jobs.push(revocations);
@@ -163,7 +177,7 @@ impl host::App for Users {
             private: axum::Router::new()
                 .route("/.well-known/jwks.json", routing::get(jwks::jwks))
                 .with_state(app),
-            consumers: vec![audit::head::consumer()],
+            consumers: Vec::new(),
             outbox: Some(SCHEMA),
             jobs,
         })
@@ -180,6 +194,14 @@ impl App {
         let mut token_keys =
             token::read_keys(config.token_key.reveal()).context("reading `token_key`")?;
         let jwks = jwks::JwksDocument::new(&token_keys);
+        let party = passkey::RelyingParty::new(&config.base_url, &config.origins)
+            .context("reading `base_url` and `origins`")?;
+        let pages = well_known::Pages::new(
+            &config.base_url,
+            config.password_page.as_deref(),
+            config.passkey_page.as_deref(),
+        )
+        .context("reading `password_page` and `passkey_page`")?;
         let signing_key = token_keys.swap_remove(0);
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let slots = config
@@ -207,8 +229,9 @@ impl App {
             product: config.product,
             api_keys: key.derive("API key"),
             rights: rights::Rights::new(),
-            audit_cursors: key.derive("cursor of the record"),
             jwks,
+            party,
+            pages,
         })
     }
 }
@@ -248,18 +271,21 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(second_factor::message::enrol_sms))
         .routes(routes!(second_factor::message::enrol_email))
         .routes(routes!(second_factor::recovery::make))
+        .routes(routes!(passkey::sign_in::options))
+        .routes(routes!(passkey::sign_in::verify))
+        .routes(routes!(passkey::enrol::options))
+        .routes(routes!(passkey::keep::list, passkey::enrol::add))
+        .routes(routes!(passkey::keep::rename, passkey::keep::remove))
         .routes(routes!(api_key::list, api_key::create))
         .routes(routes!(api_key::change, api_key::revoke))
         .routes(routes!(api_key::rotate))
         // Pages for people are in no document that programs read.
         .merge(link_page::routes())
-        .routes(routes!(audit::list::own))
-        .routes(routes!(audit::list::all))
-        .routes(routes!(audit::head::head))
-        .routes(routes!(audit::proof::verify))
         .layer(middleware::map_response(never_stored));
     OpenApiRouter::new()
         .routes(routes!(jwks::jwks))
+        .routes(routes!(well_known::change_password))
+        .routes(routes!(well_known::passkey_endpoints))
         .merge(personal)
         // Gateways alone ask for it, so it is in no document that clients read.
         .route("/internal/v1/revocations", routing::get(revocation::feed))

@@ -18,7 +18,7 @@ use web::{Input, Problem};
 use crate::{
     App,
     account::{self, Account, Standing},
-    audit::{self, Act, Entry},
+    audit::{self, Act},
     client::Client,
     contact::{Contact, Phone},
     device,
@@ -117,11 +117,10 @@ pub(crate) async fn login(
     let Some(account) = account.as_mut().filter(|_| check.is_right()) else {
         match account {
             Some(account) => {
-                let refused = Entry::new(Act::SignInRefused, account.id).from(&client);
-                refused.record(&mut tx, now).await?;
+                audit::record(&mut tx, now, Act::SignInRefused, account.id, None).await?;
             }
             // A row that only the known leave would be seen on the clock.
-            None => audit::record_stranger(&mut tx, &client, now).await?,
+            None => audit::note_stranger(&mut tx, now).await?,
         }
         tx.commit().await?;
         return Err(LoginError::InvalidCredentials);
@@ -157,8 +156,7 @@ pub(crate) async fn complete_login(
     }
     let standing = account.standing(now);
     if matches!(standing, Standing::Banned | Standing::Deleted) {
-        let refused = Entry::new(Act::SignInRefused, account.id).from(client);
-        refused.record(tx, now).await?;
+        audit::record(tx, now, Act::SignInRefused, account.id, None).await?;
         return Ok(Entrance::Shut(standing));
     }
     let enrolled = second_factor::enrolled(tx, &account).await?;
@@ -169,8 +167,7 @@ pub(crate) async fn complete_login(
     }
     let seen = device::see(tx, account.id, client, now).await?;
     let issued = session::open(app, tx, &account, proven, &seen, client, now).await?;
-    let begun = Entry::new(Act::SignedIn, account.id).session(issued.session_id);
-    begun.from(client).record(tx, now).await?;
+    audit::record(tx, now, Act::SignedIn, account.id, Some(issued.session_id)).await?;
     if seen.is_news {
         let from = client.user_agent.as_deref();
         notice::tell(tx, &account, Notice::NewDevice, from, now).await?;

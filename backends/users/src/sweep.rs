@@ -8,7 +8,7 @@ mod store;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::{api_key, budget, challenge, contact_change, device, mfa, revocation};
+use crate::{api_key, budget, challenge, contact_change, device, mfa, passkey, revocation};
 
 /// How long sign-ins to no account are kept: long enough to look into a wave of them.
 const STRANGERS_KEPT: Duration = Duration::weeks(1);
@@ -30,6 +30,7 @@ pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx
     while store::api_keys(pool, now, BATCH).await? == BATCH as u64 {}
     while store::api_key_secrets(pool, now, BATCH).await? == BATCH as u64 {}
     while store::api_key_wishes(pool, now - api_key::wish::KEPT, BATCH).await? == BATCH as u64 {}
+    while passkey::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     Ok(())
 }
 
@@ -90,6 +91,9 @@ mod tests {
             select '00000000-0000-0000-0000-000000000001', sha256(name::bytea), sha256(''),
                 sha256(''), sha256(''), to_jsonb(name), $1 - interval '24 h' + more
             from (values ('old wish', interval '0'), ('wish', '1 s')) as wish (name, more)",
+            "insert into users.passkey_ceremony (challenge, aim, expires_at)
+            select sha256(name::bytea), 'sign_in', $1 + more
+            from (values ('old', interval '0'), ('live', '1 s')) as ceremony (name, more)",
         ] {
             sqlx::query(statement)
                 .bind(now)
@@ -111,6 +115,10 @@ mod tests {
             union all select name from users.api_key
             union all select 'secret' from users.api_key_secret
             union all select answer #>> '{}' from users.api_key_wish
+            union all select 'live challenge' from users.passkey_ceremony
+                where challenge = sha256('live')
+            union all select 'old challenge' from users.passkey_ceremony
+                where challenge = sha256('old')
         ) as left_over";
         let left: String = sqlx::query_scalar(left)
             .fetch_one(pool)
@@ -118,7 +126,7 @@ mod tests {
             .expect("rows");
         assert_eq!(
             left,
-            "\\x03, a stranger, a2, budget \\x0b, key, lasting key, phone, renewable, secret, secret, undoable, waiting, wish"
+            "\\x03, a stranger, a2, budget \\x0b, key, lasting key, live challenge, phone, renewable, secret, secret, undoable, waiting, wish"
         );
 
         sweep(pool, now + Duration::SECOND).await.expect("swept");

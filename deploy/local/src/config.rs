@@ -42,6 +42,7 @@ cursor_key: "$file:secrets/cursor.key"
       audience: "api"
       token_key: "$file:secrets/token.pem"
       refresh_key: "$file:secrets/refresh.key"
+      base_url: "https://localhost:{edge}"
   transactions:
     bind: "127.0.0.1:{apps}"
     database: "$env:DATABASE_URL"

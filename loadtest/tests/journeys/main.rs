@@ -9,6 +9,7 @@ mod guard;
 mod logout;
 mod observed;
 mod outage;
+mod passkey;
 mod program;
 mod raw;
 mod reload;

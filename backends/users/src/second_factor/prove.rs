@@ -27,6 +27,7 @@ use crate::{
     factor::{Factor, Kind},
     key::Tag,
     notice,
+    passkey::{self, Assertion, PasskeyRequest},
     password::{HasherError, Password},
 };
 
@@ -43,6 +44,8 @@ pub(crate) enum Proof {
     Sms { flow_id: Uuid, code: Code },
     /// The code of a mail.
     Email { flow_id: Uuid, code: Code },
+    /// What a passkey says to the challenge that was asked for.
+    Passkey { credential: Assertion },
     /// A code from paper.
     RecoveryCode { code: RecoveryCode },
     /// The password.
@@ -65,11 +68,19 @@ pub(crate) struct Prover<'a> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     factor: Kind,
-    /// Goes back with the code.
-    flow_id: Uuid,
+    /// Goes back with the code, where one was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    flow_id: Option<Uuid>,
     /// Where the code went, as far as its owner needs to know it.
-    sent_to: String,
-    /// Seconds for which the code is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sent_to: Option<String>,
+    /// What to ask the browser for, where a passkey is the factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    passkey: Option<PasskeyRequest>,
+    /// Seconds for which the answer is awaited.
     expires_in: i64,
 }
 
@@ -84,6 +95,8 @@ pub(crate) enum ProofError {
     NotEnrolled,
     #[error(transparent)]
     Hasher(#[from] HasherError),
+    #[error(transparent)]
+    Passkey(#[from] passkey::BeginError),
     #[error(transparent)]
     Challenge(ChallengeError),
     #[error("judging a proof")]
@@ -100,6 +113,7 @@ enum What {
     Totp { id: Uuid, step: i64 },
     Code(Proven, Factor),
     Recovery(Tag),
+    Passkey,
     Password,
 }
 
@@ -112,6 +126,16 @@ pub(crate) async fn ask(
     purpose: Purpose,
     now: OffsetDateTime,
 ) -> Result<Asked, ProofError> {
+    if kind == Kind::Passkey {
+        let request = passkey::options_for(app, tx, prover.account, prover.bound_to, now).await?;
+        return Ok(Asked {
+            factor: kind,
+            flow_id: None,
+            sent_to: None,
+            passkey: Some(request.ok_or(ProofError::NotEnrolled)?),
+            expires_in: passkey::CEREMONY_TTL.whole_seconds(),
+        });
+    }
     let to = match kind {
         Kind::Sms => prover.account.number(),
         Kind::Email => prover.account.mailbox(),
@@ -131,8 +155,9 @@ pub(crate) async fn ask(
         .map_err(ProofError::Challenge)?;
     Ok(Asked {
         factor: kind,
-        flow_id,
-        sent_to: to.masked(),
+        flow_id: Some(flow_id),
+        sent_to: Some(to.masked()),
+        passkey: None,
         expires_in: challenge::TTL.whole_seconds(),
     })
 }
@@ -188,6 +213,17 @@ pub(crate) async fn examine(
             }
             What::Code(proven, factor)
         }
+        Proof::Passkey { credential } => {
+            // What is spent by it is its own challenge, so that is done here.
+            let mut tx = app.pool.begin().await?;
+            let holds =
+                passkey::prove(app, &mut tx, account, prover.bound_to, &credential, now).await?;
+            tx.commit().await?;
+            if !holds {
+                return Err(ProofError::Invalid);
+            }
+            What::Passkey
+        }
         Proof::RecoveryCode { code } => What::Recovery(code.hash(&app.factor_key, account.id)),
         Proof::Password { password } => {
             let kept = account.password_hash.as_deref();
@@ -206,6 +242,7 @@ impl Proof {
             Self::Totp { .. } => Kind::Totp,
             Self::Sms { .. } => Kind::Sms,
             Self::Email { .. } => Kind::Email,
+            Self::Passkey { .. } => Kind::Passkey,
             Self::RecoveryCode { .. } => Kind::RecoveryCode,
             Self::Password { .. } => Kind::Password,
         }
@@ -216,6 +253,7 @@ impl Proof {
             Self::Totp { .. } => Factor::Totp,
             Self::Sms { .. } => Factor::SmsCode,
             Self::Email { .. } => Factor::EmailCode,
+            Self::Passkey { .. } => Factor::Passkey,
             Self::RecoveryCode { .. } => Factor::RecoveryCode,
             Self::Password { .. } => Factor::Password,
         }
@@ -244,6 +282,7 @@ impl Examined {
                 let is_spent = store::spend_recovery_code(tx, account.id, hash, now).await?;
                 (Factor::RecoveryCode, is_spent)
             }
+            What::Passkey => (Factor::Passkey, true),
             What::Password => (Factor::Password, true),
         };
         if !is_spent {
@@ -280,7 +319,7 @@ impl From<ProofError> for Problem {
             ),
             ProofError::Hasher(error) => error.into(),
             ProofError::Challenge(error) => error.into(),
-            ProofError::Store(_) => Problem::internal(error),
+            ProofError::Passkey(_) | ProofError::Store(_) => Problem::internal(error),
         }
     }
 }

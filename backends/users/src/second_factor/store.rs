@@ -23,8 +23,10 @@ pub(super) async fn enrolled(
         r#"
         select
             array(
-                select distinct kind from users.second_factor
+                select kind from users.second_factor
                 where account_id = $1 and confirmed_at is not null
+                union
+                select 'passkey' from users.passkey where account_id = $1
             ) as "kinds!",
             exists (
                 select from users.recovery_code where account_id = $1 and spent_at is null

@@ -11,27 +11,19 @@ pub(super) async fn strangers(
 ) -> Result<u64, sqlx::Error> {
     let swept = sqlx::query!(
         r#"
-        with gone as (
-            delete from users.stranger where seq in (
-                select seq from users.stranger
-                where at <= $1
-                order by at limit $2
-                for update skip locked
-            )
-            returning seq
-        ), detail as (
-            delete from users.stranger_detail where stranger_seq in (select seq from gone)
-        ), link as (
-            delete from users.stranger_link where stranger_seq in (select seq from gone)
+        delete from users.stranger where seq in (
+            select seq from users.stranger
+            where at <= $1
+            order by at limit $2
+            for update skip locked
         )
-        select count(*) as "count!" from gone
         "#,
         before,
         batch,
     )
-    .fetch_one(pool)
+    .execute(pool)
     .await?;
-    Ok(u64::try_from(swept.count).unwrap_or(0))
+    Ok(swept.rows_affected())
 }
 
 /// Deletes refresh tokens that would be refused for their age.

@@ -2,10 +2,13 @@
 
 mod api_key;
 mod audit;
+mod authenticator;
 mod demo;
 mod jwks;
 mod login;
 mod openapi;
+mod passkey;
+mod passkey_refusal;
 mod password;
 mod register;
 mod revocation;

@@ -191,10 +191,6 @@ impl Stage {
         Running::<Users>::user(id, &["user"])
     }
 
-    pub(crate) fn admin(&self, id: Uuid) -> Principal {
-        Running::<Users>::user(id, &["admin"])
-    }
-
     /// Somebody in a session, who has given one proof this very moment.
     pub(crate) fn user_in(&self, id: Uuid, session: Uuid) -> Principal {
         Principal {
@@ -351,6 +347,10 @@ fn config() -> Config {
         token_key: Secret::new(pem(1) + &pem(2)),
         refresh_key: Key::new([3; 32]),
         product: "Vorota".to_owned(),
+        base_url: "https://localhost:8443".to_owned(),
+        origins: Vec::new(),
+        password_page: None,
+        passkey_page: None,
         hash_slots: None,
         hash_queue: 64,
         breached_passwords: None,
