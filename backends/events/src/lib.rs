@@ -11,4 +11,6 @@ mod envelope;
 mod users;
 
 pub use envelope::{Envelope, Event, OpenError};
-pub use users::{AddressKnown, Channel, CodeIssued, Notice, Purpose, SecurityNotice, UserVerified};
+pub use users::{
+    AddressKnown, AuditHead, Channel, CodeIssued, Notice, Purpose, SecurityNotice, UserVerified,
+};

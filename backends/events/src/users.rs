@@ -158,6 +158,34 @@ impl std::fmt::Debug for SecurityNotice {
     }
 }
 
+/// The record of acts has grown. Whoever keeps this can prove later that nothing up to here was
+/// changed since, nor cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// The number of the last link.
+    pub n: i64,
+    /// Its SHA-256, in hex: it stands for all links up to it.
+    pub hash: String,
+    /// When it was signed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// A compact JWS of type `audit-head+jwt` that says `n` and `hash`.
+    pub signature: String,
+    /// Names the key that it is checked with.
+    pub kid: String,
+    /// That key itself, an Ed25519 public key in base64url: it is published only as long as tokens
+    /// are signed with it.
+    pub key: String,
+}
+
+impl Event for AuditHead {
+    const TOPIC: &'static str = "users.audit_head";
+
+    fn key(&self) -> String {
+        "record".to_owned()
+    }
+}
+
 /// What can happen to an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -33,7 +33,7 @@ use web::{Caller, IdempotencyKey, Input, Problem, page::Page};
 
 use crate::{
     App, account,
-    audit::{self, Act},
+    audit::{Act, Entry},
     notice,
     revocation::{self, Revoked},
     step_up::Fresh,
@@ -433,8 +433,9 @@ async fn note(
     id: Uuid,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    audit::record_key(tx, now, act, caller.user_id, caller.sid, id).await?;
     let user_id = caller.user_id;
+    let entry = Entry::new(act, user_id).session(caller.sid).api_key(id);
+    entry.record(tx, now).await?;
     tracing::info!(%user_id, api_key_id = %id, act = act.name(), "an API key has changed");
     Ok(())
 }

@@ -1,9 +1,30 @@
 //! What happened to accounts. A row is written in the commit of the act, so neither can be without
-//! the other; the table refuses every change (`migrations/0004_audit.sql`).
+//! the other; the table refuses every change (`migrations/0004_audit.sql`), and each row is a link of
+//! a chain, so that a change that was forced upon it is found ([`chain`], `0020_audit_chain.sql`).
+//!
+//! [`head`] signs where the chain ends, [`proof`] walks it, [`list`] shows the record to those whom
+//! it concerns. Nothing of it is ever swept.
 
+mod chain;
+pub(crate) mod head;
+pub(crate) mod list;
+pub(crate) mod proof;
 mod store;
 
-pub(crate) use store::{note_stranger, record, record_key};
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
+use thiserror::Error;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use web::Problem;
+
+use crate::{client::Client, rights::RightsError};
+
+pub(crate) use store::note_stranger;
 
 /// What can happen. The names are kept for ever: people search for them.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +83,8 @@ pub(crate) enum Act {
     PasskeyCounterWentBack,
     /// `backend demo` made or changed an account.
     DemoArranged,
+    /// Somebody who may looked into the record: of this account, or of all.
+    RecordRead,
 }
 
 impl Act {
@@ -94,6 +117,156 @@ impl Act {
             Self::PasskeyRemoved => "passkey.removed",
             Self::PasskeyCounterWentBack => "passkey.counter_went_back",
             Self::DemoArranged => "user.demo_arranged",
+            Self::RecordRead => "audit.read",
         }
+    }
+}
+
+/// An act of the present request, to be written down.
+///
+/// ```text
+/// Entry::new(Act::Banned, account.id)
+///     .by(caller.user_id)
+///     .session(caller.sid)
+///     .say("reason", &reason)
+///     .record(&mut tx, now)
+///     .await?;
+/// ```
+#[must_use = "an entry that is not recorded says nothing"]
+pub(crate) struct Entry {
+    act: Act,
+    account_id: Uuid,
+    actor_id: Option<Uuid>,
+    session_id: Option<Uuid>,
+    api_key_id: Option<Uuid>,
+    detail: Map<String, Value>,
+}
+
+impl Entry {
+    /// With the account it concerns.
+    pub(crate) fn new(act: Act, account_id: Uuid) -> Self {
+        Self {
+            act,
+            account_id,
+            actor_id: None,
+            session_id: None,
+            api_key_id: None,
+            detail: Map::new(),
+        }
+    }
+
+    /// Who did it. Left out where it is the account's owner, by all that was proven.
+    pub(crate) fn by(mut self, actor_id: Uuid) -> Self {
+        self.actor_id = Some(actor_id).filter(|actor_id| *actor_id != self.account_id);
+        self
+    }
+
+    /// The session it was done in, or that it is about.
+    pub(crate) fn session(mut self, session_id: impl Into<Option<Uuid>>) -> Self {
+        self.session_id = session_id.into();
+        self
+    }
+
+    /// The API key it is about.
+    pub(crate) fn api_key(mut self, api_key_id: Uuid) -> Self {
+        self.api_key_id = Some(api_key_id);
+        self
+    }
+
+    /// The program that it was done with, and where from.
+    pub(crate) fn from(self, client: &Client) -> Self {
+        let ip = client.ip.map(|ip| ip.to_canonical().to_string());
+        let told = [("ip", ip), ("user_agent", client.user_agent.clone())];
+        told.into_iter()
+            .fold(self, |entry, (what, told)| match told {
+                Some(told) => entry.say(what, told),
+                None => entry,
+            })
+    }
+
+    /// A particular: `reason`, `note`, `provider`. It may be personal, since it goes with its person;
+    /// it must not be a secret. The account's owner sees none but `ip` and `user_agent`.
+    pub(crate) fn say(mut self, what: &'static str, value: impl Into<Value>) -> Self {
+        self.detail.insert(what.to_owned(), value.into());
+        self
+    }
+
+    fn detail_text(&self) -> Option<String> {
+        let told = !self.detail.is_empty();
+        told.then(|| serde_json::to_string(&self.detail).expect("JSON values serialise"))
+    }
+
+    /// Writes it down with the transaction of the act.
+    pub(crate) async fn record(
+        self,
+        tx: &mut PgConnection,
+        now: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
+        store::insert(tx, self, now).await
+    }
+}
+
+/// Writes down an act of which there is no more to say than the account it concerns, and the session
+/// where there is one.
+pub(crate) async fn record(
+    tx: &mut PgConnection,
+    now: OffsetDateTime,
+    act: Act,
+    account_id: Uuid,
+    session_id: Option<Uuid>,
+) -> Result<(), sqlx::Error> {
+    let entry = Entry::new(act, account_id).session(session_id);
+    entry.record(tx, now).await
+}
+
+/// Writes down that a sign-in was refused to an address that no account has: not in the record, but in
+/// the time that it takes to write [`Act::SignInRefused`] there.
+pub(crate) async fn record_stranger(
+    tx: &mut PgConnection,
+    client: &Client,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let entry = Entry::new(Act::SignInRefused, Uuid::nil()).from(client);
+    store::insert_stranger(tx, entry.detail_text(), now).await
+}
+
+/// Why the record is not shown, or not proven.
+#[derive(Debug, Error)]
+pub(crate) enum AuditError {
+    #[error(transparent)]
+    Rights(#[from] RightsError),
+    #[error("the cursor is of another list")]
+    BadCursor,
+    #[error("`from` is at least 1, `to` not before it, and `limit` 1 to 100000")]
+    BadRange,
+    #[error("the head was not signed by this place")]
+    BadHead,
+    #[error("drawing a nonce")]
+    Randomness(#[from] getrandom::Error),
+    #[error("reading the record")]
+    Store(#[from] sqlx::Error),
+}
+
+impl From<AuditError> for Problem {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Rights(error) => error.into(),
+            AuditError::BadCursor => {
+                Problem::new(StatusCode::BAD_REQUEST, "bad_cursor", "Bad cursor")
+                    .detail("give a next_cursor of this very list, unchanged, or none")
+            }
+            AuditError::BadRange => Problem::bad_request(error.to_string()),
+            AuditError::BadHead => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_head", "Bad head")
+                    .detail(error.to_string())
+            }
+            AuditError::Randomness(_) | AuditError::Store(_) => Problem::internal(error),
+        }
+    }
+}
+
+impl IntoResponse for AuditError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
     }
 }

@@ -1,7 +1,7 @@
 //! The keys that access tokens are checked with: `GET /.well-known/jwks.json`, behind the edge for
 //! everybody and on the private port for the gateway itself.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     extract::State,
@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -40,6 +40,7 @@ pub(crate) struct Jwk {
 pub(crate) struct JwksDocument {
     body: String,
     etag: HeaderValue,
+    keys: HashMap<String, VerifyingKey>,
 }
 
 impl JwksDocument {
@@ -63,7 +64,16 @@ impl JwksDocument {
         Self {
             etag: etag.try_into().expect("base64 is visible ASCII"),
             body,
+            keys: keys
+                .iter()
+                .map(|key| (token::key_id(key), key.verifying_key()))
+                .collect(),
         }
+    }
+
+    /// The key of this name, while it is published.
+    pub(crate) fn key(&self, kid: &str) -> Option<&VerifyingKey> {
+        self.keys.get(kid)
     }
 }
 
@@ -76,7 +86,7 @@ impl JwksDocument {
     )
 )]
 pub(crate) async fn jwks(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let JwksDocument { body, etag } = &app.jwks;
+    let JwksDocument { body, etag, .. } = &app.jwks;
     let shared = [
         (header::ETAG, etag.clone()),
         (

@@ -147,6 +147,7 @@ struct App {
     rights: rights::Rights,
     party: passkey::RelyingParty,
     pages: well_known::Pages,
+    audit_cursors: key::Key,
 }
 
 impl host::App for Users {
@@ -164,7 +165,11 @@ impl host::App for Users {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Parts> {
         let app = Arc::new(App::new(config, host)?);
-        let mut jobs = vec![sweeping(app.clone()), rights::job(app.clone())];
+        let mut jobs = vec![
+            sweeping(app.clone()),
+            rights::job(app.clone()),
+            audit::head::job(app.clone()),
+        ];
         if let Some(redis) = host.redis() {
             let revocations = revocation::push::job(host.pool(), redis.clone(), host.clock());
             jobs.push(revocations);
@@ -177,7 +182,7 @@ impl host::App for Users {
             private: axum::Router::new()
                 .route("/.well-known/jwks.json", routing::get(jwks::jwks))
                 .with_state(app),
-            consumers: Vec::new(),
+            consumers: vec![audit::head::consumer()],
             outbox: Some(SCHEMA),
             jobs,
         })
@@ -229,6 +234,7 @@ impl App {
             product: config.product,
             api_keys: key.derive("API key"),
             rights: rights::Rights::new(),
+            audit_cursors: key.derive("cursor of the record"),
             jwks,
             party,
             pages,
@@ -281,6 +287,10 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api_key::rotate))
         // Pages for people are in no document that programs read.
         .merge(link_page::routes())
+        .routes(routes!(audit::list::own))
+        .routes(routes!(audit::list::all))
+        .routes(routes!(audit::head::head))
+        .routes(routes!(audit::proof::verify))
         .layer(middleware::map_response(never_stored));
     OpenApiRouter::new()
         .routes(routes!(jwks::jwks))

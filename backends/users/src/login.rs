@@ -18,7 +18,7 @@ use web::{Input, Problem};
 use crate::{
     App,
     account::{self, Account, Standing},
-    audit::{self, Act},
+    audit::{self, Act, Entry},
     client::Client,
     contact::{Contact, Phone},
     device,
@@ -117,10 +117,11 @@ pub(crate) async fn login(
     let Some(account) = account.as_mut().filter(|_| check.is_right()) else {
         match account {
             Some(account) => {
-                audit::record(&mut tx, now, Act::SignInRefused, account.id, None).await?;
+                let refused = Entry::new(Act::SignInRefused, account.id).from(&client);
+                refused.record(&mut tx, now).await?;
             }
             // A row that only the known leave would be seen on the clock.
-            None => audit::note_stranger(&mut tx, now).await?,
+            None => audit::record_stranger(&mut tx, &client, now).await?,
         }
         tx.commit().await?;
         return Err(LoginError::InvalidCredentials);
@@ -156,7 +157,8 @@ pub(crate) async fn complete_login(
     }
     let standing = account.standing(now);
     if matches!(standing, Standing::Banned | Standing::Deleted) {
-        audit::record(tx, now, Act::SignInRefused, account.id, None).await?;
+        let refused = Entry::new(Act::SignInRefused, account.id).from(client);
+        refused.record(tx, now).await?;
         return Ok(Entrance::Shut(standing));
     }
     let enrolled = second_factor::enrolled(tx, &account).await?;
@@ -167,7 +169,8 @@ pub(crate) async fn complete_login(
     }
     let seen = device::see(tx, account.id, client, now).await?;
     let issued = session::open(app, tx, &account, proven, &seen, client, now).await?;
-    audit::record(tx, now, Act::SignedIn, account.id, Some(issued.session_id)).await?;
+    let begun = Entry::new(Act::SignedIn, account.id).session(issued.session_id);
+    begun.from(client).record(tx, now).await?;
     if seen.is_news {
         let from = client.user_agent.as_deref();
         notice::tell(tx, &account, Notice::NewDevice, from, now).await?;

@@ -103,21 +103,48 @@ impl TokenSigner {
             proven,
             auth_time,
         } = subject;
-        let claims = encode(&json!({
-            "iss": self.issuer,
-            "aud": self.audience,
-            "sub": account.id,
-            "sid": session_id,
-            "jti": Uuid::new_v4(),
-            "iat": now.unix_timestamp(),
-            "exp": (now + LIFETIME).unix_timestamp(),
-            "auth_time": auth_time.unix_timestamp(),
-            "amr": factor::amr(proven),
-            "acr": factor::acr(proven),
-            "roles": account.roles(now),
-            "perm_ver": account.perm_ver,
-        }));
-        let signed = format!("{}.{claims}", self.header);
+        self.signed(
+            &self.header,
+            &json!({
+                "iss": self.issuer,
+                "aud": self.audience,
+                "sub": account.id,
+                "sid": session_id,
+                "jti": Uuid::new_v4(),
+                "iat": now.unix_timestamp(),
+                "exp": (now + LIFETIME).unix_timestamp(),
+                "auth_time": auth_time.unix_timestamp(),
+                "amr": factor::amr(proven),
+                "acr": factor::acr(proven),
+                "roles": account.roles(now),
+                "perm_ver": account.perm_ver,
+            }),
+        )
+    }
+
+    /// Signs something else than a token: a JWT of another type, as a compact JWS.
+    pub(crate) fn sign(&self, typ: &str, claims: &impl Serialize) -> String {
+        let header = encode(&json!({ "typ": typ, "alg": "EdDSA", "kid": self.kid() }));
+        self.signed(&header, claims)
+    }
+
+    /// The name of the key that signs.
+    pub(crate) fn kid(&self) -> String {
+        key_id(&self.key)
+    }
+
+    /// The public half of the key that signs.
+    pub(crate) fn public_x(&self) -> String {
+        public_x(&self.key)
+    }
+
+    /// Who issues: the `iss` claim.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    fn signed(&self, header: &str, claims: &impl Serialize) -> String {
+        let signed = format!("{header}.{}", encode(claims));
         let signature = BASE64_URL_SAFE_NO_PAD.encode(self.key.sign(signed.as_bytes()).to_bytes());
         format!("{signed}.{signature}")
     }

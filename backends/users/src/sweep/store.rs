@@ -11,19 +11,27 @@ pub(super) async fn strangers(
 ) -> Result<u64, sqlx::Error> {
     let swept = sqlx::query!(
         r#"
-        delete from users.stranger where seq in (
-            select seq from users.stranger
-            where at <= $1
-            order by at limit $2
-            for update skip locked
+        with gone as (
+            delete from users.stranger where seq in (
+                select seq from users.stranger
+                where at <= $1
+                order by at limit $2
+                for update skip locked
+            )
+            returning seq
+        ), detail as (
+            delete from users.stranger_detail where stranger_seq in (select seq from gone)
+        ), link as (
+            delete from users.stranger_link where stranger_seq in (select seq from gone)
         )
+        select count(*) as "count!" from gone
         "#,
         before,
         batch,
     )
-    .execute(pool)
+    .fetch_one(pool)
     .await?;
-    Ok(swept.rows_affected())
+    Ok(u64::try_from(swept.count).unwrap_or(0))
 }
 
 /// Deletes refresh tokens that would be refused for their age.

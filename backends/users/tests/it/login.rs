@@ -46,6 +46,8 @@ async fn no_account_no_proof_and_no_password_look_alike() {
     assert_eq!(stage.column::<i64>(acts).await, [3]);
     let strangers = "select count(*) from users.stranger where request_id is not null";
     assert_eq!(stage.column::<i64>(strangers).await, [2]);
+    let links = "select count(*) from users.stranger_link";
+    assert_eq!(stage.column::<i64>(links).await, [2], "at the same cost");
 }
 
 #[tokio::test]

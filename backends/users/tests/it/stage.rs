@@ -191,6 +191,10 @@ impl Stage {
         Running::<Users>::user(id, &["user"])
     }
 
+    pub(crate) fn admin(&self, id: Uuid) -> Principal {
+        Running::<Users>::user(id, &["admin"])
+    }
+
     /// Somebody in a session, who has given one proof this very moment.
     pub(crate) fn user_in(&self, id: Uuid, session: Uuid) -> Principal {
         Principal {
