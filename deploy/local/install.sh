@@ -26,6 +26,8 @@ for purpose in "$@"; do
       need nodejs node
       need npm npm
       need chromium chromium
+      # What an authenticator app shows.
+      need oathtool oathtool
       ;;
     bench)
       # nginx lives where only root's PATH looks.

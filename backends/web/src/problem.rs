@@ -37,9 +37,10 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     /// What a program needs to go on (RFC 9457 §3.2).
+    // In a box, since few problems have any and all are passed around by value.
     #[serde(flatten)]
     #[schema(ignore)]
-    more: serde_json::Map<String, serde_json::Value>,
+    more: Option<Box<serde_json::Map<String, serde_json::Value>>>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
 }
@@ -62,7 +63,7 @@ impl Problem {
             code,
             detail: None,
             request_id: None,
-            more: serde_json::Map::new(),
+            more: None,
             retry_after_s: None,
         }
     }
@@ -75,7 +76,8 @@ impl Problem {
 
     /// Adds what a program needs to go on, under a name of its own (RFC 9457 §3.2).
     pub fn with(mut self, name: &str, value: serde_json::Value) -> Self {
-        self.more.insert(name.to_owned(), value);
+        let more = self.more.get_or_insert_default();
+        more.insert(name.to_owned(), value);
         self
     }
 

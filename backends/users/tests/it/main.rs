@@ -3,6 +3,7 @@
 mod api_key;
 mod audit;
 mod authenticator;
+mod contact;
 mod demo;
 mod jwks;
 mod login;
@@ -13,6 +14,7 @@ mod password;
 mod register;
 mod revocation;
 mod rights;
+mod second_factor;
 mod secrecy;
 mod session;
 mod stage;

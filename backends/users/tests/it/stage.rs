@@ -181,6 +181,109 @@ impl Stage {
         send(call).await
     }
 
+    /// A post with headers, by somebody or by nobody.
+    pub(crate) async fn post_from(
+        &self,
+        who: Option<&Principal>,
+        headers: &[(&'static str, &str)],
+        path: &str,
+        body: Value,
+    ) -> Answer {
+        let seal = self.0.seal(who.cloned());
+        let mut call = self.0.call("POST", path).header(identity::HEADER, &seal);
+        for (name, value) in headers {
+            call = call.header(name, value);
+        }
+        send(call.json(&body)).await
+    }
+
+    /// A form, as the pages behind links send it, and the text that comes back.
+    pub(crate) async fn post_form(&self, path: &str, form: &str) -> (u16, HeaderMap, String) {
+        let call = self.0.call("POST", path);
+        let call = call.header("content-type", "application/x-www-form-urlencoded");
+        let answer = call.body(form.as_bytes().to_vec()).send().await;
+        let text = String::from_utf8(answer.body.to_vec()).expect("a text");
+        (answer.status.as_u16(), answer.headers, text)
+    }
+
+    /// A page, as text.
+    pub(crate) async fn page(&self, path: &str) -> (u16, HeaderMap, String) {
+        let answer = self.0.get(path).send().await;
+        let text = String::from_utf8(answer.body.to_vec()).expect("a text");
+        (answer.status.as_u16(), answer.headers, text)
+    }
+
+    /// Somebody by what their access token says, as the gateway would.
+    pub(crate) fn principal(&self, signed_in: &Answer) -> Principal {
+        let claims = signed_in.claims();
+        let text = |claim: &str| claims[claim].as_str().map(str::to_owned);
+        let roles = claims["roles"].as_array().expect("roles").iter();
+        Principal {
+            sub: text("sub").expect("a subject"),
+            roles: roles
+                .filter_map(|role| role.as_str().map(str::to_owned))
+                .collect(),
+            sid: text("sid"),
+            acr: text("acr"),
+            auth_time: claims["auth_time"].as_i64(),
+            ..Principal::default()
+        }
+    }
+
+    /// The links that were to be mailed to an address, oldest first.
+    pub(crate) async fn links(&self, email: &str) -> Vec<String> {
+        let issued = self.0.published::<events::CodeIssued>().await;
+        let theirs = issued.into_iter().filter(|code| code.to == email);
+        theirs.filter_map(|code| code.link).collect()
+    }
+
+    /// The notices that were to reach a contact, oldest first.
+    pub(crate) async fn notices(&self, to: &str) -> Vec<events::SecurityNotice> {
+        let told = self.0.published::<events::SecurityNotice>().await;
+        told.into_iter().filter(|notice| notice.to == to).collect()
+    }
+
+    /// Registers by phone, and gives the account.
+    pub(crate) async fn member_by_phone(&self, phone: &str) -> Uuid {
+        let answer = self
+            .post("/v1/auth/register", json!({"phone": phone}))
+            .await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let flow_id = answer.text("flow_id").parse().expect("an id");
+        let answer = self.verify(flow_id, &self.code(phone).await).await;
+        answer.text("user_id").parse().expect("an id")
+    }
+
+    /// Enrols an authenticator app; gives its secret in Base32.
+    pub(crate) async fn enrol_totp(&self, who: &Principal) -> String {
+        let wish = json!({"name": "my phone"});
+        let begun = self
+            .call_as(who, "POST", "/v1/me/mfa/totp", None, wish)
+            .await;
+        assert_eq!(begun.status, 201, "{begun:?}");
+        let secret = begun.text("secret").to_owned();
+        let first = json!({"id": begun.body["id"], "code": self.totp(&secret)});
+        let confirmed = self
+            .call_as(who, "POST", "/v1/me/mfa/totp/confirm", None, first)
+            .await;
+        assert_eq!(confirmed.status, 204, "{confirmed:?}");
+        secret
+    }
+
+    /// What an authenticator app shows at this moment: that of `oathtool`.
+    pub(crate) fn totp(&self, secret: &str) -> String {
+        let at = format!("@{}", self.0.clock().now().unix_timestamp());
+        let shown = std::process::Command::new("oathtool")
+            .args(["--totp", "-b", secret, "--now", &at])
+            .output()
+            .expect("oathtool runs (Debian's package of that name)");
+        assert!(shown.status.success(), "{shown:?}");
+        String::from_utf8(shown.stdout)
+            .expect("digits")
+            .trim()
+            .to_owned()
+    }
+
     /// A question of the gateway's own.
     pub(crate) async fn ask_by_gateway(&self, path: &str, body: Value) -> Answer {
         send(self.0.call_by_gateway("key", "POST", path).json(&body)).await
