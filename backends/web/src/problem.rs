@@ -32,7 +32,8 @@ pub struct Problem {
     code: &'static str,
     /// This very case in words.
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
+    #[schema(value_type = Option<String>)]
+    detail: Option<Box<str>>,
     /// The id under which our logs know the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
@@ -70,7 +71,7 @@ impl Problem {
 
     /// Says more about this case. Never a cause from inside, never what the client may not know.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.detail = Some(detail.into().into_boxed_str());
         self
     }
 
