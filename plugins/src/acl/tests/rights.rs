@@ -124,7 +124,11 @@ fn what_can_not_be_known_is_taken_down_and_only_that() {
         let mut request = asking(rights, roles);
         let reply = at_once(request.run(&chain));
         let found = reply.map_or(YES, |reply| (reply.status.as_u16(), reply.code()));
-        assert_eq!((found, request.facts.unjudged), (verdict, unjudged), "{config}");
+        assert_eq!(
+            (found, request.facts.unjudged),
+            (verdict, unjudged),
+            "{config}"
+        );
     }
 }
 
@@ -132,10 +136,16 @@ fn what_can_not_be_known_is_taken_down_and_only_that() {
 fn what_asks_for_rights_must_make_sense() {
     for (config, at) in [
         (json!({ "permissions": [] }), "permissions"),
-        (json!({ "any": [{ "permissions": [] }] }), "any.0.permissions"),
+        (
+            json!({ "any": [{ "permissions": [] }] }),
+            "any.0.permissions",
+        ),
         (json!({ "acl": "" }), "acl"),
         (json!({ "acl": "a b" }), "acl"),
-        (json!({ "owner_param": "user_id", "roles": ["a"] }), "owner_param"),
+        (
+            json!({ "owner_param": "user_id", "roles": ["a"] }),
+            "owner_param",
+        ),
     ] {
         let error = chain(config.clone()).err().expect("a refusal");
         assert_eq!(error.at.join("."), at, "{config}");
