@@ -61,17 +61,18 @@ pub(super) fn require(source: &mut Source<'_>, part: &Part<'_>, demands: &Json) 
     let choices = demands["any"].as_array().into_iter().flatten().enumerate();
     let choices =
         choices.map(|(index, choice)| (vec!["any".to_owned(), index.to_string()], choice));
-    for (mut at, demand) in std::iter::once((Vec::new(), demands)).chain(choices) {
-        let asked = ["permissions", "acl"].into_iter();
-        for key in asked.filter(|key| !demand[*key].is_null()) {
-            at.insert(0, "allow".to_owned());
-            at.push(key.to_owned());
-            let at: Vec<&str> = at.iter().map(String::as_str).collect();
+    for (within, demand) in std::iter::once((Vec::new(), demands)).chain(choices) {
+        for key in ["permissions", "acl"] {
+            if demand[key].is_null() {
+                continue;
+            }
+            let mut at = vec!["allow"];
+            at.extend(within.iter().map(String::as_str));
+            at.push(key);
             let message = format!("asks for `{key}`, of which nobody tells this table");
             let finding = part.error("allow.rights", &at, message);
             let hint = "add `rights: { upstream: …, on_outage: deny }` beside `auth`";
             source.findings.push(finding.hint(hint));
-            break;
         }
     }
 }
