@@ -12,5 +12,6 @@ mod users;
 
 pub use envelope::{Envelope, Event, OpenError};
 pub use users::{
-    AddressKnown, AuditHead, Channel, CodeIssued, Notice, Purpose, SecurityNotice, UserVerified,
+    AddressKnown, AuditHead, Channel, CodeIssued, Notice, Purpose, SecurityNotice, StandingChanged,
+    UserVerified,
 };

@@ -235,3 +235,28 @@ impl Event for SecurityNotice {
         self.user_id.to_string()
     }
 }
+
+/// An account is good for something else from now on. Whoever keeps something for its owner that
+/// should stop, or may go on again, hears of it here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingChanged {
+    /// Whose account it is.
+    pub user_id: Uuid,
+    /// `active`, `frozen`, `banned` or `deleted`.
+    pub standing: String,
+    /// When it is active again by itself; another event says so then.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "time::serde::rfc3339::option"
+    )]
+    pub until: Option<OffsetDateTime>,
+}
+
+impl Event for StandingChanged {
+    const TOPIC: &'static str = "users.standing_changed";
+
+    fn key(&self) -> String {
+        self.user_id.to_string()
+    }
+}

@@ -85,6 +85,40 @@ pub(crate) enum Act {
     DemoArranged,
     /// Somebody who may looked into the record: of this account, or of all.
     RecordRead,
+    /// Somebody made a role.
+    RoleCreated,
+    /// Somebody changed what a role is for or may.
+    RoleChanged,
+    /// Somebody deleted a role.
+    RoleDeleted,
+    /// Somebody changed the rules of an API.
+    AclChanged,
+    /// Somebody gave an account other roles.
+    RolesChanged,
+    /// Somebody created an account for another.
+    PersonCreated,
+    /// Somebody looked at what is personal in an account.
+    PersonalDataRead,
+    /// Somebody changed what an account says of its owner.
+    ProfileChanged,
+    /// Somebody made sure who an account's owner is.
+    PersonVerified,
+    /// Somebody banned an account.
+    Banned,
+    /// Somebody lifted a ban.
+    Unbanned,
+    /// Somebody froze an account.
+    Frozen,
+    /// Somebody lifted a freeze.
+    Unfrozen,
+    /// Somebody deleted an account.
+    Deleted,
+    /// A ban or a freeze was over by itself.
+    StandingLifted,
+    /// Somebody took every second factor from an account.
+    FactorsReset,
+    /// Somebody ended another's sessions.
+    SessionsEnded,
 }
 
 impl Act {
@@ -118,6 +152,23 @@ impl Act {
             Self::PasskeyCounterWentBack => "passkey.counter_went_back",
             Self::DemoArranged => "user.demo_arranged",
             Self::RecordRead => "audit.read",
+            Self::RoleCreated => "role.created",
+            Self::RoleChanged => "role.changed",
+            Self::RoleDeleted => "role.deleted",
+            Self::AclChanged => "acl.changed",
+            Self::RolesChanged => "user.roles_changed",
+            Self::PersonCreated => "user.created",
+            Self::PersonalDataRead => "user.personal_data_read",
+            Self::ProfileChanged => "user.profile_changed",
+            Self::PersonVerified => "user.identity_verified",
+            Self::Banned => "user.banned",
+            Self::Unbanned => "user.unbanned",
+            Self::Frozen => "user.frozen",
+            Self::Unfrozen => "user.unfrozen",
+            Self::Deleted => "user.deleted",
+            Self::StandingLifted => "user.standing_lifted",
+            Self::FactorsReset => "user.factors_reset",
+            Self::SessionsEnded => "user.sessions_ended",
         }
     }
 }

@@ -9,10 +9,12 @@
 //! Beneath them: [`contact`], [`email`], [`password`], [`code`] and [`key`] are what comes in and what
 //! it is worth; [`challenge`] proves a contact, [`link_page`] is where the link of a mail leads, [`factor`] says how much is proven, [`client`] and
 //! [`device`] from where; [`budget`] and [`throttle`] bound all of it. [`token`] and [`jwks`] are what
-//! others believe; [`account`] who there is, and [`rights`] who may what; [`audit`] what happened, and
+//! others believe; [`account`] who there is; [`rights`], [`role`] and [`acl`] who may what, and
+//! [`people`] what is done by those who run the place; [`audit`] what happened, and
 //! [`notice`] whom it is told. [`push`] tells gateways at once. [`demo`] and [`sweep`] keep house.
 
 mod account;
+mod acl;
 mod api_key;
 mod audit;
 mod budget;
@@ -37,10 +39,12 @@ mod passkey;
 mod password;
 mod password_change;
 mod password_reset;
+mod people;
 mod push;
 mod register;
 mod revocation;
 mod rights;
+mod role;
 mod second_factor;
 mod session;
 mod step_up;
@@ -145,6 +149,7 @@ struct App {
     jwks: jwks::JwksDocument,
     api_keys: key::Key,
     rights: rights::Rights,
+    cursors: web::page::Cursors,
     party: passkey::RelyingParty,
     pages: well_known::Pages,
     audit_cursors: key::Key,
@@ -169,6 +174,7 @@ impl host::App for Users {
             sweeping(app.clone()),
             rights::job(app.clone()),
             audit::head::job(app.clone()),
+            people::lift::job(app.clone()),
         ];
         if let Some(redis) = host.redis() {
             let revocations = revocation::push::job(host.pool(), redis.clone(), host.clock());
@@ -235,6 +241,7 @@ impl App {
             api_keys: key.derive("API key"),
             rights: rights::Rights::new(),
             audit_cursors: key.derive("cursor of the record"),
+            cursors: web::page::Cursors::new(host.cursor_key()),
             jwks,
             party,
             pages,
@@ -291,6 +298,26 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::list::all))
         .routes(routes!(audit::head::head))
         .routes(routes!(audit::proof::verify))
+        .routes(routes!(role::permissions))
+        .routes(routes!(role::list, role::create))
+        .routes(routes!(role::read, role::change, role::delete))
+        .routes(routes!(role::assign::read, role::assign::change))
+        .routes(routes!(acl::read, acl::change))
+        .routes(routes!(rights::check::check))
+        .routes(routes!(rights::check::snapshot))
+        .routes(routes!(people::list::list, people::create::create))
+        .routes(routes!(
+            people::one::read,
+            people::one::change,
+            people::one::delete
+        ))
+        .routes(routes!(people::moderate::ban))
+        .routes(routes!(people::moderate::unban))
+        .routes(routes!(people::moderate::freeze))
+        .routes(routes!(people::moderate::unfreeze))
+        .routes(routes!(people::moderate::verify))
+        .routes(routes!(people::moderate::reset_mfa))
+        .routes(routes!(people::moderate::revoke_sessions))
         .layer(middleware::map_response(never_stored));
     OpenApiRouter::new()
         .routes(routes!(jwks::jwks))

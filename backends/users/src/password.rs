@@ -17,10 +17,6 @@ use unicode_normalization::UnicodeNormalization;
 pub(crate) use breached::BreachedFile;
 pub(crate) use hasher::{Check, Hasher, HasherError};
 pub(crate) use judge::{Judge, Unfit};
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "whoever brings accounts in")
-)]
 pub(crate) use kept::Imported;
 pub(crate) use queue::Queue;
 

@@ -7,7 +7,9 @@
 //!
 //! Keys for programs hold no roles, and so no permissions.
 
+pub(crate) mod check;
 pub(crate) mod feed;
+mod grant;
 mod permission;
 pub(crate) mod store;
 
@@ -33,8 +35,9 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use web::{Caller, Problem};
 
-use crate::App;
+use crate::{App, acl};
 
+pub(crate) use grant::{Above, LastAdmin, begin_change, last_admin};
 pub(crate) use permission::Permission;
 
 /// What rings when who may what has changed.
@@ -66,7 +69,15 @@ impl Snapshot {
             .collect()
     }
 
-    fn allows(&self, roles: &[String], permission: Permission) -> bool {
+    /// Whether the rules of an API name the role.
+    pub(crate) fn names_in_rules(&self, role: &str) -> bool {
+        let conditions = self.acl.values().flat_map(acl::conditions);
+        conditions
+            .filter_map(|condition| condition["role"].as_str())
+            .any(|named| named == role)
+    }
+
+    pub(crate) fn allows(&self, roles: &[String], permission: Permission) -> bool {
         let has = |role| {
             self.roles
                 .get(role)
@@ -160,6 +171,13 @@ impl Rights {
         Ok(())
     }
 
+    /// [`Rights::refresh`] after a change that is committed: should it fail, the job makes up for it.
+    pub(crate) async fn refresh_now(&self, pool: &PgPool) {
+        if let Err(error) = self.refresh(pool).await {
+            tracing::warn!(%error, "who may what was not read right after its change");
+        }
+    }
+
     /// Reads it, and waits for a ring, but not for long. An outage is said once.
     async fn turn(&self, pool: &PgPool) {
         let read = self.refresh(pool).await;
@@ -180,13 +198,7 @@ impl Rights {
     }
 }
 
-/// Begins a change of who may what: from here to the caller's commit nobody else makes one, so what
-/// is judged stays so. To be the first lock that a transaction takes.
-pub(crate) async fn begin_change(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
-    store::lock(tx).await
-}
-
-/// Makes a change known with the caller's commit.
+/// Makes a change known with the commit of the transaction.
 pub(crate) async fn changed(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
     store::bump(tx).await?;
     pg::ring(tx, BELL).await

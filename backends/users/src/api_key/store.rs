@@ -267,7 +267,8 @@ pub(super) async fn remove(
     Ok(removed.rows_affected() == 1)
 }
 
-/// The good key of this id and hash, with the scopes that its owner still carries.
+/// The good key of this id and hash, with the scopes that its owner still carries. Those of an owner
+/// who is not active are void meanwhile.
 pub(super) async fn resolve(
     pool: &PgPool,
     id: Uuid,
@@ -289,7 +290,9 @@ pub(super) async fn resolve(
             ) as "scopes!"
         from users.api_key_secret s
         join users.api_key k on k.id = s.api_key_id
+        join users.account owner on owner.id = k.account_id
         where s.id = $1 and s.hash = $2
+            and (owner.standing = 'active' or owner.standing_until <= $3)
             and (s.ends_at is null or s.ends_at > $3)
             and (k.expires_at is null or k.expires_at > $3)
         "#,

@@ -65,7 +65,6 @@ pub(crate) enum NotTaken {
     },
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "whoever brings accounts in"))]
 impl Imported {
     pub(crate) fn parse(text: &str) -> Result<Self, NotTaken> {
         Kept::parse(text).map(|_| Self(text.to_owned()))

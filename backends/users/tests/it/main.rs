@@ -1,5 +1,6 @@
 //! The app `users` from outside: HTTP against a real database.
 
+mod acl;
 mod api_key;
 mod audit;
 mod authenticator;
@@ -7,15 +8,20 @@ mod contact;
 mod demo;
 mod jwks;
 mod login;
+mod moderation;
 mod openapi;
 mod passkey;
 mod passkey_refusal;
 mod password;
+mod people;
 mod register;
 mod revocation;
 mod rights;
+mod roles;
+mod routes;
 mod second_factor;
 mod secrecy;
 mod session;
+mod staff;
 mod stage;
 mod verify;

@@ -284,6 +284,47 @@ impl Stage {
             .to_owned()
     }
 
+    /// A request with JSON, and a header that says what its author has seen.
+    pub(crate) async fn call_seen(
+        &self,
+        who: &Principal,
+        method: &str,
+        path: &str,
+        seen: Option<(&'static str, &str)>,
+        body: Value,
+    ) -> Answer {
+        let call = self.0.call(method, path);
+        let mut call = call.header(identity::HEADER, &self.0.seal(Some(who.clone())));
+        if let Some((name, value)) = seen {
+            call = call.header(name, value);
+        }
+        if !body.is_null() {
+            call = call.json(&body);
+        }
+        send(call).await
+    }
+
+    /// A request by somebody or nobody, with every header that an operation may ask for.
+    pub(crate) async fn call_as_anybody(
+        &self,
+        who: Option<&Principal>,
+        method: &str,
+        path: &str,
+        seen: Option<(&'static str, &str)>,
+        key: &str,
+        body: &Value,
+    ) -> Answer {
+        let call = self.0.call(method, path).header("idempotency-key", key);
+        let mut call = call.header(identity::HEADER, &self.0.seal(who.cloned()));
+        if let Some((name, value)) = seen {
+            call = call.header(name, value);
+        }
+        if !body.is_null() {
+            call = call.json(body);
+        }
+        send(call).await
+    }
+
     /// A question of the gateway's own.
     pub(crate) async fn ask_by_gateway(&self, path: &str, body: Value) -> Answer {
         send(self.0.call_by_gateway("key", "POST", path).json(&body)).await
