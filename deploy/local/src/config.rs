@@ -1,6 +1,9 @@
 //! The configuration of the two programs, as this machine needs it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 
@@ -10,8 +13,7 @@ use crate::{files, ports::Ports};
 ///
 /// # Errors
 /// When the file cannot be written.
-pub(crate) fn write_backend(file: &Path, ports: &Ports) -> anyhow::Result<()> {
-    let has_redis = std::env::var_os("REDIS_URL").is_some_and(|url| !url.is_empty());
+pub(crate) fn write_backend(file: &Path, ports: &Ports, has_redis: bool) -> anyhow::Result<()> {
     files::write_public(file, &backend(ports, has_redis))
 }
 
@@ -79,6 +81,23 @@ pub(crate) fn move_routes(clone: &Path, place: &Path, ports: &Ports) -> anyhow::
     let backends = clone.canonicalize()?.join("backends");
     std::os::unix::fs::symlink(backends, place.join("backends"))
         .context("link the OpenAPI documents")
+}
+
+/// Copies a place's table for a gateway that listens elsewhere, and gives the copy's name. The issuer of
+/// tokens keeps the name that it has, which is that of the first edge.
+///
+/// # Errors
+/// When the table cannot be read, or the copy not be written.
+pub(crate) fn table_beside(table: &Path, moves: &[(u16, u16)]) -> anyhow::Result<PathBuf> {
+    let text = fs::read_to_string(table).with_context(|| format!("read {}", table.display()))?;
+    let text = moves.iter().fold(text, |text, (from, to)| {
+        let bind = |port| format!("bind: \"127.0.0.1:{port}\"");
+        text.replace(&bind(from), &bind(to))
+    });
+    let name = moves.first().map_or(0, |(_, to)| *to);
+    let copy = table.with_file_name(format!("routes-{name}.yaml"));
+    files::write_public(&copy, &text)?;
+    Ok(copy)
 }
 
 fn move_port(text: &str, from: u16, to: u16) -> String {

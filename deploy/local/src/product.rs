@@ -1,11 +1,13 @@
 //! The whole product, running.
 
+mod beside;
 mod place;
 mod services;
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use crate::{inbox::Inbox, people::Person, ports::Ports, postgres::Cluster, supervise::Supervised};
+pub use beside::Beside;
 pub use place::Place;
 use place::Prepared;
 use services::Services;
@@ -21,6 +23,8 @@ pub struct Options {
     pub ports: Ports,
     /// The database to use instead of a private cluster.
     pub database_url: Option<String>,
+    /// The Redis to use; none where there is none.
+    pub redis_url: Option<String>,
 }
 
 impl Options {
@@ -34,6 +38,7 @@ impl Options {
             place: Place::kept(clone),
             ports: Ports::WELL_KNOWN,
             database_url,
+            redis_url: redis_url(),
         }
     }
 
@@ -49,8 +54,15 @@ impl Options {
             place: Place::temporary(clone, &ports)?,
             ports,
             database_url: None,
+            redis_url: redis_url(),
         })
     }
+}
+
+/// What this process was told.
+fn redis_url() -> Option<String> {
+    let url = std::env::var("REDIS_URL").ok();
+    url.filter(|url| !url.is_empty())
 }
 
 /// A running product. Dropping it stops everything in the right order, and waits for that: the
@@ -64,6 +76,7 @@ pub struct Product {
     cluster: Option<Cluster>,
     people: Vec<Person>,
     ports: Ports,
+    redis_url: Option<String>,
     place: Place,
 }
 
@@ -88,9 +101,12 @@ impl Product {
             place,
             ports,
             database_url,
+            redis_url,
         } = options;
-        let prepared =
-            tokio::task::spawn_blocking(move || Prepared::make(place, ports, database_url));
+        let has_redis = redis_url.is_some();
+        let prepared = tokio::task::spawn_blocking(move || {
+            Prepared::make(place, ports, database_url, has_redis)
+        });
         let Prepared {
             place,
             ports,
@@ -104,6 +120,7 @@ impl Product {
             place: &place,
             ports: &ports,
             database_url,
+            redis_url: redis_url.clone(),
         };
         let backend = services.backend().await?;
         let gateway = services.gateway().await?;
@@ -114,8 +131,18 @@ impl Product {
             cluster,
             people,
             ports,
+            redis_url,
             place,
         })
+    }
+
+    /// Starts another gateway beside the product's own, on free ports. It reads the same table, and
+    /// ends when it is dropped, which should be before the product is.
+    ///
+    /// # Errors
+    /// When no ports are left, or it does not become ready.
+    pub async fn beside(&self) -> anyhow::Result<Beside> {
+        Beside::start(&self.place, &self.ports, self.redis_url.as_deref()).await
     }
 
     /// The edge, as clients name it.

@@ -55,6 +55,11 @@ impl Client {
         }
     }
 
+    /// The token it is known by.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }

@@ -3,6 +3,7 @@
 //!
 //! Each starts a product of its own on free ports, with a database of its own.
 
+mod ban;
 mod bystander;
 mod client;
 mod guard;

@@ -34,6 +34,12 @@ impl Stage {
         Client::new(&self.product.url(), self.edge(), &self.ca, host)
     }
 
+    /// A client of another gateway, which listens on `port`.
+    pub(crate) fn client_at(&self, port: u16, host: u8) -> Client {
+        let edge = SocketAddr::from(([127, 0, 0, 1], port));
+        Client::new(&format!("https://localhost:{port}"), edge, &self.ca, host)
+    }
+
     pub(crate) fn edge(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.product.ports().edge))
     }

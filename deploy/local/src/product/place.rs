@@ -150,6 +150,7 @@ impl Prepared {
         mut place: Place,
         ports: Ports,
         database_url: Option<String>,
+        has_redis: bool,
     ) -> anyhow::Result<Self> {
         ensure!(
             place.routes().is_file(),
@@ -166,7 +167,7 @@ impl Prepared {
         place.make_logs()?;
         secrets::ensure(&place.var().join("secrets"))?;
         certs::ensure(&place.certs())?;
-        config::write_backend(&place.backend_yaml(), &ports)?;
+        config::write_backend(&place.backend_yaml(), &ports, has_redis)?;
         let people = people::ensure(&place.demo())?;
         let (cluster, database_url) = match database_url {
             Some(url) => (None, url),

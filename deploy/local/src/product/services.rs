@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -26,62 +27,66 @@ pub(super) struct Services<'a> {
     pub(super) place: &'a Place,
     pub(super) ports: &'a Ports,
     pub(super) database_url: String,
+    pub(super) redis_url: Option<String>,
 }
 
 impl Services<'_> {
     pub(super) async fn backend(&self) -> anyhow::Result<Supervised> {
+        let name = "backend";
         let config = self.place.backend_yaml();
-        let arguments = ["run", "all", "--config", &config.to_string_lossy()].map(str::to_owned);
-        let env = vec![("DATABASE_URL", self.database_url.clone())];
-        self.start(
-            "backend",
-            arguments.into(),
-            env,
-            BACKEND_DRAINS_WITHIN,
-            self.ports.private,
-        )
-        .await
-    }
-
-    pub(super) async fn gateway(&self) -> anyhow::Result<Supervised> {
-        let routes = self.place.routes();
-        let arguments = ["run", "--config", &routes.to_string_lossy()].map(str::to_owned);
-        self.start(
-            "gateway",
-            arguments.into(),
-            Vec::new(),
-            GATEWAY_DRAINS_WITHIN,
-            self.ports.management,
-        )
-        .await
-    }
-
-    async fn start(
-        &self,
-        name: &'static str,
-        arguments: Vec<String>,
-        env: Vec<(&'static str, String)>,
-        grace: Duration,
-        health: u16,
-    ) -> anyhow::Result<Supervised> {
+        let mut env = vec![("DATABASE_URL", self.database_url.clone())];
+        env.extend(redis(self.redis_url.as_deref()));
         let recipe = Recipe {
             name,
             binary: binary(name)?,
-            arguments,
+            arguments: ["run", "all", "--config", &config.to_string_lossy()]
+                .map(str::to_owned)
+                .into(),
             directory: self.place.root().to_owned(),
             env,
             log: self.place.log(name),
-            grace,
+            grace: BACKEND_DRAINS_WITHIN,
         };
-        let mut leash = recipe.start()?;
-        await_ready(
-            &recipe,
-            &mut leash,
-            SocketAddr::from(([127, 0, 0, 1], health)),
-        )
-        .await?;
-        Ok(Supervised::watch(recipe, leash))
+        started(recipe, self.ports.private).await
     }
+
+    pub(super) async fn gateway(&self) -> anyhow::Result<Supervised> {
+        let (table, redis_url) = (self.place.routes(), self.redis_url.as_deref());
+        gateway(self.place, &table, redis_url, self.ports.management).await
+    }
+}
+
+/// Starts a gateway of a place with a table of its own.
+pub(super) async fn gateway(
+    place: &Place,
+    table: &Path,
+    redis_url: Option<&str>,
+    management: u16,
+) -> anyhow::Result<Supervised> {
+    let name = "gateway";
+    let recipe = Recipe {
+        name,
+        binary: binary(name)?,
+        arguments: ["run", "--config", &table.to_string_lossy()]
+            .map(str::to_owned)
+            .into(),
+        directory: place.root().to_owned(),
+        env: redis(redis_url).into_iter().collect(),
+        log: place.log(name),
+        grace: GATEWAY_DRAINS_WITHIN,
+    };
+    started(recipe, management).await
+}
+
+fn redis(url: Option<&str>) -> Option<(&'static str, String)> {
+    url.map(|url| ("REDIS_URL", url.to_owned()))
+}
+
+async fn started(recipe: Recipe, health: u16) -> anyhow::Result<Supervised> {
+    let mut leash = recipe.start()?;
+    let health = SocketAddr::from(([127, 0, 0, 1], health));
+    await_ready(&recipe, &mut leash, health).await?;
+    Ok(Supervised::watch(recipe, leash))
 }
 
 /// Waits for the first 200 of `/readyz`. A program that ends meanwhile would end again: its own
