@@ -81,6 +81,10 @@ pub(crate) enum Act {
     PasskeyRemoved,
     /// A passkey's counter showed no more than before: there may be a copy of it.
     PasskeyCounterWentBack,
+    /// An account of another provider's was linked: it opens the account from then on.
+    IdentityLinked,
+    /// Somebody removed such a link.
+    IdentityRemoved,
     /// `backend demo` made or changed an account.
     DemoArranged,
     /// Somebody who may looked into the record: of this account, or of all.
@@ -150,6 +154,8 @@ impl Act {
             Self::PasskeyRenamed => "passkey.renamed",
             Self::PasskeyRemoved => "passkey.removed",
             Self::PasskeyCounterWentBack => "passkey.counter_went_back",
+            Self::IdentityLinked => "identity.linked",
+            Self::IdentityRemoved => "identity.removed",
             Self::DemoArranged => "user.demo_arranged",
             Self::RecordRead => "audit.read",
             Self::RoleCreated => "role.created",

@@ -1,7 +1,7 @@
 //! Registration, sign-in, tokens.
 //!
-//! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`] or [`otp`] →
-//! [`mfa`] → [`session`] → [`me`] → [`step_up`] → [`second_factor`], [`passkey`],
+//! The stories, in the order a person meets them: [`register`] → [`verify`] → [`login`], [`otp`]
+//! or [`social`] → [`mfa`] → [`session`] → [`me`] → [`step_up`] → [`second_factor`], [`passkey`],
 //! [`password_change`], [`contact_change`], [`api_key`]; [`password_reset`] when something is
 //! forgotten, and [`revocation`] when what they hold is taken back. [`well_known`] tells browsers where
 //! the pages are.
@@ -47,6 +47,7 @@ mod rights;
 mod role;
 mod second_factor;
 mod session;
+mod social;
 mod step_up;
 mod sweep;
 mod throttle;
@@ -67,6 +68,8 @@ use host::{Clock, DemoPerson, Host, Job, Parts, Secret};
 use serde::Deserialize;
 use sqlx::{PgPool, migrate::Migrator};
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub use social::settings::{Apple, Google, Social, Vk};
 
 /// The app's schema in its database.
 const SCHEMA: &str = "users";
@@ -95,7 +98,8 @@ pub struct Config {
     #[serde(default = "default_product")]
     pub product: String,
     /// Where people find the product: `https://` and a host, with a port if it is another than 443.
-    /// Passkeys are bound to the host for ever: they are lost where it changes.
+    /// Other providers send browsers back there. Passkeys are bound to the host for ever: they are lost
+    /// where it changes.
     pub base_url: String,
     /// Others that may ask for passkeys beside the pages of `base_url`: origins of subdomains, and
     /// Android apps as `android:apk-key-hash:…`.
@@ -122,6 +126,9 @@ pub struct Config {
     /// `users_breached_file_failures_total`.
     #[serde(default)]
     pub breached_passwords: Option<PathBuf>,
+    /// Other providers that people may sign in with.
+    #[serde(default)]
+    pub social: Social,
 }
 
 fn default_product() -> String {
@@ -153,6 +160,7 @@ struct App {
     party: passkey::RelyingParty,
     pages: well_known::Pages,
     audit_cursors: key::Key,
+    social: social::Desk,
 }
 
 impl host::App for Users {
@@ -180,6 +188,9 @@ impl host::App for Users {
             let revocations = revocation::push::job(host.pool(), redis.clone(), host.clock());
             jobs.push(revocations);
             jobs.push(rights::feed::job(app.clone(), redis.clone()));
+        }
+        if app.social.gives_back() {
+            jobs.push(social::farewell::job(app.clone()));
         }
         let loaded = middleware::from_fn_with_state(app.clone(), rights::loaded);
         let routes = routes().with_state(app.clone()).layer(loaded);
@@ -242,6 +253,7 @@ impl App {
             rights: rights::Rights::new(),
             audit_cursors: key.derive("cursor of the record"),
             cursors: web::page::Cursors::new(host.cursor_key()),
+            social: social::Desk::new(config.social, &config.base_url, &key)?,
             jwks,
             party,
             pages,
@@ -275,6 +287,18 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(contact_change::confirm_email))
         .routes(routes!(contact_change::change_phone))
         .routes(routes!(contact_change::confirm_phone))
+        .routes(routes!(social::providers))
+        .routes(routes!(social::ceremony::start))
+        .routes(routes!(
+            social::ceremony::callback,
+            social::ceremony::callback_form
+        ))
+        .routes(routes!(social::enter::exchange))
+        .routes(routes!(social::native::nonce))
+        .routes(routes!(social::native::token))
+        .routes(routes!(social::identities::list, social::identities::add))
+        .routes(routes!(social::identities::link))
+        .routes(routes!(social::identities::remove))
         .routes(routes!(session::list::list))
         .routes(routes!(session::list::end))
         .routes(routes!(second_factor::list))

@@ -1,5 +1,5 @@
 //! Throws away what has no meaning any more: codes that nobody brought back, budgets that are whole
-//! again, devices that are long gone, tokens and sessions past their time, notes about strangers,
+//! again, sign-ins that nobody came back from, devices that are long gone, tokens and sessions past their time, notes about strangers,
 //! revocations of what is void by itself. Nothing depends on it, since every reader looks at the clock
 //! itself.
 
@@ -8,7 +8,7 @@ mod store;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::{api_key, budget, challenge, contact_change, device, mfa, passkey, revocation};
+use crate::{api_key, budget, challenge, contact_change, device, mfa, passkey, revocation, social};
 
 /// How long sign-ins to no account are kept: long enough to look into a wave of them.
 const STRANGERS_KEPT: Duration = Duration::weeks(1);
@@ -21,6 +21,7 @@ pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx
     while challenge::sweep(pool, now - challenge::RENEWABLE, BATCH).await? == BATCH as u64 {}
     while contact_change::store::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while mfa::sweep(pool, now, BATCH).await? == BATCH as u64 {}
+    while social::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while budget::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while device::sweep(pool, now - device::FORGOTTEN_AFTER, BATCH).await? == BATCH as u64 {}
     while store::strangers(pool, now - STRANGERS_KEPT, BATCH).await? == BATCH as u64 {}

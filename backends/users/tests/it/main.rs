@@ -22,6 +22,7 @@ mod routes;
 mod second_factor;
 mod secrecy;
 mod session;
+mod social;
 mod staff;
 mod stage;
 mod verify;

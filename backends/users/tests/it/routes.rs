@@ -116,6 +116,22 @@ fn table() -> Vec<(&'static str, Value, Statuses)> {
         ("passkeyVerify", json!({"credential": assertion}), open(401)),
         ("changePasswordPage", none.clone(), open(404)),
         ("passkeyEndpoints", none.clone(), open(200)),
+        // By other providers, of which none is configured here.
+        ("listProviders", none.clone(), open(200)),
+        ("startSocial", none.clone(), open(404)),
+        ("finishSocial", none.clone(), open(404)),
+        ("finishSocialForm", none.clone(), open(404)),
+        (
+            "exchangeSocial",
+            json!({"code": "A".repeat(43), "code_verifier": "A".repeat(43)}),
+            open(400),
+        ),
+        ("socialNonce", none.clone(), open(404)),
+        (
+            "socialToken",
+            json!({"id_token": "a.b.c", "nonce": "A".repeat(43)}),
+            open(404),
+        ),
         // Oneself. Keys get at none of it but what the route table opens to them.
         ("me", none.clone(), known(200)),
         (
@@ -175,6 +191,14 @@ fn table() -> Vec<(&'static str, Value, Statuses)> {
         ),
         ("renamePasskey", json!({"name": "k"}), session(404)),
         ("removePasskey", none.clone(), session(404)),
+        ("listIdentities", none.clone(), known(200)),
+        ("addIdentity", json!({"code": "A".repeat(43)}), session(400)),
+        (
+            "linkIdentity",
+            json!({"return_to": "https://app.example.com/", "code_challenge": "A".repeat(43)}),
+            session(404),
+        ),
+        ("removeIdentity", none.clone(), session(404)),
         ("listOwnAudit", none.clone(), known(200)),
         // The record.
         ("listAudit", none.clone(), staff(200)),
@@ -349,6 +373,7 @@ async fn every_operation_has_a_rule_and_keeps_it() {
                 .path
                 .replace("{id}", &other.id.to_string())
                 .replace("{name}", "user")
+                .replace("{provider}", "google")
                 .replace("{api}", "wallets");
             *status = ask(&stage, who.as_ref(), &operation, &path, &body).await;
         }

@@ -81,7 +81,13 @@ impl Stage {
 
     /// With the time of day.
     pub(crate) async fn start_by_the_clock() -> Self {
-        Self(Running::start(config()).await)
+        Self::start_by_the_clock_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_by_the_clock_with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        change(&mut config);
+        Self(Running::start(config).await)
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -325,6 +331,21 @@ impl Stage {
         send(call).await
     }
 
+    /// A request with headers of the test's choice, and a body where there is one.
+    pub(crate) async fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut call = self.0.call(method, path);
+        for (name, value) in headers {
+            call = call.also(name, value);
+        }
+        send(call.body(body.to_owned())).await
+    }
+
     /// A question of the gateway's own.
     pub(crate) async fn ask_by_gateway(&self, path: &str, body: Value) -> Answer {
         send(self.0.call_by_gateway("key", "POST", path).json(&body)).await
@@ -502,5 +523,6 @@ fn config() -> Config {
         hash_slots: None,
         hash_queue: 64,
         breached_passwords: None,
+        social: users::Social::default(),
     }
 }
