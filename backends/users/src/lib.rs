@@ -8,7 +8,7 @@
 //!
 //! Beneath them: [`contact`], [`email`], [`password`], [`code`] and [`key`] are what comes in and what
 //! it is worth; [`challenge`] proves a contact, [`link_page`] is where the link of a mail leads, [`factor`] says how much is proven, [`client`] and
-//! [`device`] from where; [`budget`] and [`throttle`] bound all of it. [`token`] and [`jwks`] are what
+//! [`device`] from where; [`budget`], [`throttle`] and [`pace`] bound all of it. [`token`] and [`jwks`] are what
 //! others believe; [`account`] who there is; [`rights`], [`role`] and [`acl`] who may what, and
 //! [`people`] what is done by those who run the place; [`audit`] what happened, and
 //! [`notice`] whom it is told. [`push`] tells gateways at once. [`demo`] and [`sweep`] keep house.
@@ -36,6 +36,7 @@ mod mfa;
 mod notice;
 mod otp;
 mod passkey;
+mod pace;
 mod password;
 mod password_change;
 mod password_reset;
@@ -263,18 +264,21 @@ impl App {
 
 /// Every path and who answers it.
 fn routes() -> OpenApiRouter<Arc<App>> {
-    let personal = OpenApiRouter::new()
+    let asked_by_outsiders = OpenApiRouter::new()
         .routes(routes!(register::register))
-        .routes(routes!(verify::verify))
         .routes(routes!(verify::resend))
-        .routes(routes!(login::login))
         .routes(routes!(otp::ask))
+        .routes(routes!(password_reset::forgot))
+        .layer(middleware::from_fn(pace::even));
+    let personal = OpenApiRouter::new()
+        .merge(asked_by_outsiders)
+        .routes(routes!(verify::verify))
+        .routes(routes!(login::login))
         .routes(routes!(otp::verify))
         .routes(routes!(mfa::challenge))
         .routes(routes!(mfa::verify))
         .routes(routes!(step_up::step_up))
         .routes(routes!(step_up::verify))
-        .routes(routes!(password_reset::forgot))
         .routes(routes!(password_reset::reset))
         .routes(routes!(password_change::change))
         .routes(routes!(password::check::check))

@@ -25,4 +25,5 @@ mod session;
 mod social;
 mod staff;
 mod stage;
+mod timing;
 mod verify;
