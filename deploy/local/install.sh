@@ -28,6 +28,8 @@ for purpose in "$@"; do
       need chromium chromium
       # What an authenticator app shows.
       need oathtool oathtool
+      # Debian's Python makes no rooms for packages by itself.
+      python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
       ;;
     bench)
       # nginx lives where only root's PATH looks.
@@ -45,15 +47,17 @@ for purpose in "$@"; do
   esac
 done
 
-# What comes from npm, once node is there. Offline, the tests that need it say so, and only they fail.
-from_npm() {
+# What comes from npm and PyPI, once node and Python are there. Offline, the tests that need it say so,
+# and only they fail.
+from_elsewhere() {
   case " $* " in *" test "*)
     for name in provider twilio browser; do
       "$(dirname "$0")/npm.sh" $name || echo "npm's packages for $name could not be installed" >&2
-    done ;;
+    done
+    "$(dirname "$0")/pip.sh" schemathesis || echo "schemathesis could not be installed from PyPI" >&2 ;;
   esac
 }
-[ ${#missing[@]} -gt 0 ] || { from_npm "$@"; exit 0; }
+[ ${#missing[@]} -gt 0 ] || { from_elsewhere "$@"; exit 0; }
 
 if ! command -v apt-get >/dev/null; then
   echo "Missing here, by the names of Debian's packages: ${missing[*]}" >&2
@@ -79,4 +83,4 @@ apt() {
 }
 apt update
 apt install -y --no-install-recommends "${missing[@]}"
-from_npm "$@"
+from_elsewhere "$@"

@@ -35,7 +35,8 @@ const FRESH: Duration = Duration::minutes(5);
 const SKEW: Duration = Duration::seconds(5);
 
 /// Somebody in a session who has proven themselves within five minutes, by a second factor if they
-/// have one. Others are answered 403 `second_factor_required`, with what to come back with.
+/// have one. Others are answered 403 `second_factor_required`, with what to come back with. Nobody whose
+/// account is frozen does anything risky.
 pub(crate) struct Fresh(pub(crate) Caller);
 
 /// Which code is to be sent; none to be told what there is.
@@ -72,6 +73,8 @@ pub(crate) enum StepUpError {
     NoSession,
     #[error("the caller's account is gone, or shut")]
     Gone,
+    #[error("the caller's account is frozen")]
+    Frozen,
     #[error("this caller has to prove themselves anew")]
     Stale { mfa: bool },
     #[error(transparent)]
@@ -108,6 +111,9 @@ async fn require(app: &App, caller: &Caller) -> Result<(), StepUpError> {
     let mut line = app.pool.acquire().await?;
     let account = account::store::by_id(&mut *line, caller.user_id).await?;
     let account = account.ok_or(StepUpError::Gone)?;
+    if account.standing(now) == Standing::Frozen {
+        return Err(StepUpError::Frozen);
+    }
     let mfa = second_factor::enrolled(&mut line, &account).await?.any();
     if is_fresh && (!mfa || caller.acr.as_deref() == Some("mfa")) {
         Ok(())
@@ -225,6 +231,11 @@ impl From<StepUpError> for Problem {
                 "Sign in to do this",
             ),
             StepUpError::Gone => Problem::unauthenticated(),
+            StepUpError::Frozen => Problem::new(
+                StatusCode::FORBIDDEN,
+                "account_frozen",
+                "This account is frozen",
+            ),
             StepUpError::Stale { .. } => Problem::new(
                 StatusCode::FORBIDDEN,
                 "second_factor_required",

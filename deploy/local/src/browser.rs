@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     leash::{Farewell, Program},
-    npm, room,
+    registries, room,
 };
 
 /// Opens the browser: what every script begins with.
@@ -34,7 +34,7 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 /// When the browser is not installed, does not start, or the script throws; the message shows what
 /// it has said.
 pub fn play(script: &str, wish: &Value) -> anyhow::Result<Value> {
-    let modules = npm::modules("browser", LOCK)?;
+    let modules = registries::modules("browser", LOCK)?;
     let ca = wish["ca"].as_str().context("the wish names no `ca`")?;
     let place = room::private(&env::temp_dir())?;
     let log = place.join("browser.log");

@@ -23,8 +23,8 @@ mod secrets;
 // What everything above stands on.
 mod files;
 pub mod leash;
-mod npm;
 pub mod probe;
+pub mod registries;
 pub mod room;
 mod supervise;
 mod tail;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     leash::{Farewell, Leash, Program},
-    npm, room, tail,
+    registries, room, tail,
 };
 
 const SCRIPT: &str = include_str!("../provider/provider.mjs");
@@ -48,7 +48,7 @@ impl Provider {
     /// # Errors
     /// As [`Provider::start`], and when the port is taken.
     pub fn start_on(port: u16, mut wish: Value) -> anyhow::Result<Self> {
-        let modules = npm::modules("provider", LOCK)?;
+        let modules = registries::modules("provider", LOCK)?;
         wish["port"] = json!(port);
         let place = room::private(&env::temp_dir())?;
         let script = place.join("provider.mjs");

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use crate::npm;
+use crate::registries;
 
 const SCRIPT: &str = include_str!("../twilio/send.mjs");
 /// What was installed must be what this says.
@@ -33,7 +33,7 @@ pub fn send(
     let output = Command::new("node")
         .args(["--input-type=module", "--eval", SCRIPT])
         .env("TWILIO", wish.to_string())
-        .env("TWILIO_MODULES", npm::modules("twilio", LOCK)?)
+        .env("TWILIO_MODULES", registries::modules("twilio", LOCK)?)
         .output()
         .context("run node")?;
     ensure!(

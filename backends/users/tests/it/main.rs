@@ -19,6 +19,7 @@ mod revocation;
 mod rights;
 mod roles;
 mod routes;
+mod schemathesis;
 mod second_factor;
 mod secrecy;
 mod session;

@@ -187,6 +187,16 @@ impl Stage {
         send(call).await
     }
 
+    /// Where it answers.
+    pub(crate) fn base_url(&self) -> String {
+        self.0.base_url()
+    }
+
+    /// What the gateway would say of a caller.
+    pub(crate) fn seal(&self, caller: Option<Principal>) -> String {
+        self.0.seal(caller)
+    }
+
     /// A post with headers, by somebody or by nobody.
     pub(crate) async fn post_from(
         &self,

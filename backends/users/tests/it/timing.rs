@@ -1,7 +1,10 @@
 //! What the clock tells an outsider: nothing. Welch's t-test over 2,000 tries, of which half are about
 //! people who have an account; beyond 4.5 chance is no excuse (dudect, Reparaz et al. 2017).
 
-#![expect(clippy::print_stdout, reason = "how far apart the two are is to be seen")]
+#![expect(
+    clippy::print_stdout,
+    reason = "how far apart the two are is to be seen"
+)]
 
 use std::time::Instant;
 
@@ -96,7 +99,9 @@ async fn users_2_the_clock_tells_nothing_of_a_forgotten_password() {
 #[test]
 fn a_difference_is_found() {
     let sample = |more: f64| -> Vec<f64> {
-        (0..EACH).map(|n| more + (n * 7_919 % 1_000) as f64 / 1_000.0).collect()
+        (0..EACH)
+            .map(|n| more + (n * 7_919 % 1_000) as f64 / 1_000.0)
+            .collect()
     };
     assert!(welch(&mut sample(0.0), &mut sample(0.0)).abs() < 0.1);
     assert!(welch(&mut sample(0.1), &mut sample(0.0)) > 4.5);
