@@ -264,14 +264,11 @@ impl App {
 
 /// Every path and who answers it.
 fn routes() -> OpenApiRouter<Arc<App>> {
-    let asked_by_outsiders = OpenApiRouter::new()
+    let personal = OpenApiRouter::new()
         .routes(routes!(register::register))
         .routes(routes!(verify::resend))
         .routes(routes!(otp::ask))
         .routes(routes!(password_reset::forgot))
-        .layer(middleware::from_fn(pace::even));
-    let personal = OpenApiRouter::new()
-        .merge(asked_by_outsiders)
         .routes(routes!(verify::verify))
         .routes(routes!(login::login))
         .routes(routes!(otp::verify))

@@ -24,7 +24,7 @@ use crate::{
     device,
     email::Email,
     factor::{self, Factor, Verdict},
-    mfa, notice,
+    mfa, notice, pace,
     password::{Check, HasherError, Password},
     second_factor,
     session::{self, Issued, SessionError, Tokens},
@@ -113,19 +113,11 @@ pub(crate) async fn login(
         .and_then(|account| account.password_hash.as_deref());
     let check = app.passwords.verify(password, kept).await?;
 
-    let mut tx = app.pool.begin().await?;
     let Some(account) = account.as_mut().filter(|_| check.is_right()) else {
-        match account {
-            Some(account) => {
-                let refused = Entry::new(Act::SignInRefused, account.id).from(&client);
-                refused.record(&mut tx, now).await?;
-            }
-            // A row that only the known leave would be seen on the clock.
-            None => audit::record_stranger(&mut tx, &client, now).await?,
-        }
-        tx.commit().await?;
+        pace::even(refuse(&app, account.as_ref(), &client, now)).await?;
         return Err(LoginError::InvalidCredentials);
     };
+    let mut tx = app.pool.begin().await?;
     throttle::forgive(&mut tx, &paid).await?;
     if let Check::Right { anew: Some(anew) } = check {
         let old = account.password_hash.replace(anew.clone());
@@ -135,6 +127,25 @@ pub(crate) async fn login(
         complete_login(&app, &mut tx, account, &[Factor::Password], &client, now).await?;
     tx.commit().await?;
     Ok(entrance)
+}
+
+/// Writes down that somebody was refused.
+async fn refuse(
+    app: &App,
+    account: Option<&Account>,
+    client: &Client,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let mut tx = app.pool.begin().await?;
+    match account {
+        Some(account) => {
+            let refused = Entry::new(Act::SignInRefused, account.id).from(client);
+            refused.record(&mut tx, now).await?;
+        }
+        // A row that only the known leave would be seen on the clock.
+        None => audit::record_stranger(&mut tx, client, now).await?,
+    }
+    tx.commit().await
 }
 
 /// The gate that every way in passes, whatever was proven before it: nothing else opens a session.

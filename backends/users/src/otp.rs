@@ -28,6 +28,7 @@ use crate::{
     contact::{Contact, Phone},
     email::Email,
     login::{self, Entrance, LoginError},
+    pace,
     register::Flow,
     session::Tokens,
 };
@@ -76,12 +77,17 @@ pub(crate) async fn ask(
     Input(wish): Input<OtpWish>,
 ) -> Result<(StatusCode, Json<Flow>), OtpError> {
     let contact = Contact::one_of(wish.email, wish.phone).map_err(OtpError::NoContact)?;
+    let flow_id = pace::even(send(&app, &contact)).await?;
+    Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
+}
+
+async fn send(app: &App, contact: &Contact) -> Result<Uuid, OtpError> {
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
-    let account = account::store::by_contact(&mut *tx, &contact).await?;
+    let account = account::store::by_contact(&mut *tx, contact).await?;
     let wanted = Wanted {
         purpose: Purpose::SignIn,
-        to: &contact,
+        to: contact,
         account_id: account.as_ref().map(|account| account.id),
         bound_to: None,
         sends: match account {
@@ -90,9 +96,9 @@ pub(crate) async fn ask(
         },
         state: json!({}),
     };
-    let flow_id = challenge::issue(&app, &mut tx, &wanted, now).await?;
+    let flow_id = challenge::issue(app, &mut tx, &wanted, now).await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
+    Ok(flow_id)
 }
 
 /// Signs in with the code that was sent. Further as with a password: see `login`.

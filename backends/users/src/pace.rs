@@ -1,20 +1,19 @@
-//! Answers to questions that an outsider may ask about a contact come at one pace: none sooner than
-//! [`FLOOR`] after its question. What is done for somebody who has an account differs a little from
-//! what is done for somebody who has none, by a row and a message; that is over long before.
+//! What an outsider may ask about a contact is done at one pace. For somebody who has an account it
+//! differs a little from what is done for somebody who has none, by a row and a message; that is over
+//! long before [`FLOOR`], and whoever asks waits for the floor.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
-use axum::{extract::Request, middleware::Next, response::Response};
 use tokio::time::Instant;
 
 /// Several times what the work takes on a machine that is not overloaded; where it is, its noise hides
 /// more than the difference.
 const FLOOR: Duration = Duration::from_millis(25);
 
-/// Holds an answer back until its time has come.
-pub(crate) async fn even(request: Request, next: Next) -> Response {
+/// Does the work that differs, and gives its outcome back no sooner than the floor.
+pub(crate) async fn even<F: Future>(work: F) -> F::Output {
     let due = Instant::now() + FLOOR;
-    let answer = next.run(request).await;
+    let outcome = work.await;
     tokio::time::sleep_until(due).await;
-    answer
+    outcome
 }

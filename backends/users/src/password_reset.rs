@@ -31,7 +31,7 @@ use crate::{
     email::Email,
     factor::{self, Verdict},
     login::LoginError,
-    mfa, notice,
+    mfa, notice, pace,
     password::{HasherError, Password, Unfit},
     register::Flow,
     revocation, second_factor,
@@ -94,13 +94,18 @@ pub(crate) async fn forgot(
     Input(wish): Input<Forgotten>,
 ) -> Result<(StatusCode, Json<Flow>), ResetError> {
     let contact = Contact::one_of(wish.email, wish.phone).map_err(ResetError::NoContact)?;
+    let flow_id = pace::even(send(&app, &contact)).await?;
+    Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
+}
+
+async fn send(app: &App, contact: &Contact) -> Result<Uuid, ResetError> {
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
-    let account = account::store::by_contact(&mut *tx, &contact).await?;
+    let account = account::store::by_contact(&mut *tx, contact).await?;
     let account = account.filter(|it| !matches!(it.standing(now), Standing::Deleted));
     let wanted = Wanted {
         purpose: Purpose::ResetPassword,
-        to: &contact,
+        to: contact,
         account_id: account.as_ref().map(|account| account.id),
         bound_to: None,
         sends: match account {
@@ -109,9 +114,9 @@ pub(crate) async fn forgot(
         },
         state: json!({}),
     };
-    let flow_id = challenge::issue(&app, &mut tx, &wanted, now).await?;
+    let flow_id = challenge::issue(app, &mut tx, &wanted, now).await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
+    Ok(flow_id)
 }
 
 /// Replaces a password, with the code that was sent. All sessions end. Where a second factor is

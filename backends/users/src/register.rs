@@ -24,6 +24,7 @@ use crate::{
     challenge::{self, ChallengeError, Sends, Wanted},
     contact::{Contact, Phone},
     email::Email,
+    pace,
     password::{HasherError, Password, Unfit},
 };
 
@@ -88,23 +89,32 @@ pub(crate) async fn register(
         }
         None => None,
     };
+    let flow_id = pace::even(ask(&app, &contact, password_hash)).await?;
+    Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
+}
+
+async fn ask(
+    app: &App,
+    contact: &Contact,
+    password_hash: Option<String>,
+) -> Result<Uuid, RegisterError> {
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
-    let is_known = account::store::is_taken(&mut tx, &contact).await?;
+    let is_known = account::store::is_taken(&mut tx, contact).await?;
     let wanted = Wanted {
-        purpose: match &contact {
+        purpose: match contact {
             Contact::Email(_) => Purpose::VerifyEmail,
             Contact::Phone(_) => Purpose::VerifyPhone,
         },
-        to: &contact,
+        to: contact,
         account_id: None,
         bound_to: None,
         sends: if is_known { Sends::Known } else { Sends::Code },
         state: json!({ "password_hash": password_hash }),
     };
-    let flow_id = challenge::issue(&app, &mut tx, &wanted, now).await?;
+    let flow_id = challenge::issue(app, &mut tx, &wanted, now).await?;
     tx.commit().await?;
-    Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
+    Ok(flow_id)
 }
 
 impl From<RegisterError> for Problem {

@@ -17,6 +17,7 @@ use crate::{
     challenge::{self, ChallengeError, LinkToken, Tried},
     code::Code,
     contact::Contact,
+    pace,
     register::Flow,
 };
 
@@ -124,8 +125,12 @@ pub(crate) async fn resend(
     State(app): State<Arc<App>>,
     Input(Resend { flow_id }): Input<Resend>,
 ) -> Result<(StatusCode, Json<Flow>), ChallengeError> {
-    let mut tx = app.pool.begin().await?;
-    challenge::renew(&app, &mut tx, flow_id, app.clock.now()).await?;
-    tx.commit().await?;
+    let renew = async {
+        let mut tx = app.pool.begin().await?;
+        challenge::renew(&app, &mut tx, flow_id, app.clock.now()).await?;
+        tx.commit().await?;
+        Ok::<_, ChallengeError>(())
+    };
+    pace::even(renew).await?;
     Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
 }

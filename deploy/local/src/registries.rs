@@ -22,8 +22,7 @@ fn installed(name: &str, file: &str, lock: &str) -> anyhow::Result<PathBuf> {
         _ => bail!("neither XDG_CACHE_HOME nor HOME is set"),
     };
     let home = cache.join("vorota").join(name);
-    let advice =
-        || format!("{name} is not installed: run `deploy/local/install.sh test`, online");
+    let advice = || format!("{name} is not installed: run `deploy/local/install.sh test`, online");
     let found = fs::read_to_string(home.join(file)).with_context(advice)?;
     if found != lock {
         bail!("{} ({} is of another version)", advice(), home.display());
