@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn links_lead_to_secure_places() {
+    fn users_12_links_lead_to_secure_places() {
         for (url, good) in [
             ("https://vorota.example", true),
             ("http://localhost:8443", true),

@@ -2,10 +2,10 @@
 
 mod breached;
 pub(crate) mod check;
-mod common;
 mod hasher;
 mod judge;
 mod kept;
+mod leaked;
 mod queue;
 
 use std::fmt;

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_opens_in_its_own_list_only_and_unchanged() {
+    fn users_25_a_cursor_opens_in_its_own_list_only_and_unchanged() {
         let cursors = Cursors::new(&host::Key::new([1; 32]));
         let sealed = cursors.seal(&(7, "x"), "entries of w1 for ann");
         let back: (i32, String) = cursors

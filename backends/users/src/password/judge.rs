@@ -14,7 +14,7 @@ use zxcvbn::{Score, zxcvbn};
 use super::{
     MIN_CHARS, Password,
     breached::BreachedFile,
-    common,
+    leaked,
     queue::{Queue, QueueError, Work},
 };
 
@@ -106,7 +106,7 @@ impl Verdict {
 fn judge(password: &Password, words: &[String], is_listed: bool) -> Verdict {
     let folded = password.folded();
     let is_long_enough = folded.chars().count() >= MIN_CHARS;
-    let is_breached = is_listed || common::is_common(&folded);
+    let is_breached = is_listed || leaked::is_leaked(&folded);
     let weighed: String = password.0.chars().take(WEIGHED_CHARS).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let guessing = zxcvbn(&weighed, &words);

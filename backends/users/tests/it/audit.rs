@@ -120,7 +120,7 @@ async fn the_chain_of_what_happened_is_whole() {
 
 /// Each of these is done to a whole record, and undone by doing it to a fresh one.
 #[tokio::test]
-async fn whatever_is_done_to_the_record_is_found() {
+async fn users_30_whatever_is_done_to_the_record_is_found() {
     for (deed, sql, n, what) in [
         (
             "an act is edited",

@@ -360,7 +360,7 @@ async fn a_code_serves_its_own_purpose_alone() {
 }
 
 #[tokio::test]
-async fn strangers_slow_down_strangers_and_not_a_known_device() {
+async fn users_5_6_strangers_slow_down_strangers_and_not_a_known_device() {
     let stage = Stage::start().await;
     stage.member(ANN).await;
     let signed_in = stage.login(ANN, PASSWORD).await;

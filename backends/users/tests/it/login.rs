@@ -105,7 +105,7 @@ async fn the_access_token_is_what_its_published_key_says() {
 }
 
 #[tokio::test]
-async fn a_password_is_the_whole_of_it_however_it_is_typed() {
+async fn users_4_a_password_is_the_whole_of_it_however_it_is_typed() {
     let stage = Stage::start().await;
     let begun = format!("tangerine walrus quartz meadow{}", "a".repeat(993));
     let long = format!("{begun}b");
@@ -140,7 +140,7 @@ async fn a_password_is_the_whole_of_it_however_it_is_typed() {
 }
 
 #[tokio::test]
-async fn a_flood_of_sign_ins_is_told_to_come_back() {
+async fn users_3_a_flood_of_sign_ins_is_told_to_come_back() {
     let stage = Stage::start_with(|settings| {
         settings.hash_slots = std::num::NonZero::new(1);
         settings.hash_queue = 2;

@@ -59,7 +59,7 @@ async fn the_owner_of_a_known_address_is_told_and_gets_no_code() {
 }
 
 #[tokio::test]
-async fn who_registers_anothers_address_first_gains_nothing() {
+async fn users_14_who_registers_anothers_address_first_gains_nothing() {
     let stage = Stage::start().await;
     let thief_flow = stage
         .register("ann@example.com", "the password of the thief")
@@ -120,7 +120,7 @@ async fn an_easy_password_is_refused_and_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn what_does_not_belong_in_a_registration_is_refused() {
+async fn users_22_what_does_not_belong_in_a_registration_is_refused() {
     let stage = Stage::start().await;
     for (body, at) in [
         (

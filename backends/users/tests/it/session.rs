@@ -18,7 +18,7 @@ async fn signed_in(stage: &Stage, email: &str) -> String {
 }
 
 #[tokio::test]
-async fn fifty_who_refresh_at_once_all_go_on() {
+async fn users_19_fifty_who_refresh_at_once_all_go_on() {
     let stage = Stage::start().await;
     stage.member("ann@example.com").await;
     let token = signed_in(&stage, "ann@example.com").await;
@@ -79,7 +79,7 @@ async fn a_tab_that_is_slow_is_given_the_token_that_lives() {
 }
 
 #[tokio::test]
-async fn a_spent_token_that_comes_back_ends_the_family() {
+async fn users_19_a_spent_token_that_comes_back_ends_the_family() {
     let stage = Stage::start().await;
     let user_id = stage.member("ann@example.com").await;
     let stolen = signed_in(&stage, "ann@example.com").await;

@@ -50,7 +50,7 @@ async fn a_code_opens_the_account_and_says_so_in_the_same_commit() {
 }
 
 #[tokio::test]
-async fn of_parallel_guesses_five_count() {
+async fn users_7_of_parallel_guesses_five_count() {
     let stage = Stage::start().await;
     let flow_id = stage.register("ann@example.com", PASSWORD).await;
     let code = stage.code("ann@example.com").await;

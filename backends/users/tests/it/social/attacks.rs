@@ -16,7 +16,7 @@ async fn accounts(stage: &Stage) -> i64 {
 
 /// Security case 16.
 #[tokio::test]
-async fn users_16_an_id_token_that_is_not_for_this_sign_in_is_not_believed() {
+async fn users_16_18_an_id_token_that_is_not_for_this_sign_in_is_not_believed() {
     let (op, stage) = stage().await;
     let claims = [
         (
@@ -101,7 +101,7 @@ async fn users_16_an_id_token_that_is_not_for_this_sign_in_is_not_believed() {
 
 /// GoTrue's GHSA-5hvv-9cqv-894r, and its like.
 #[tokio::test]
-async fn an_answer_that_holds_an_error_or_nobody_lets_nobody_in() {
+async fn users_17_an_answer_that_holds_an_error_or_nobody_lets_nobody_in() {
     let (op, stage) = stage().await;
     let token = || {
         let claims = json!({ "iss": op.url, "aud": CLIENT, "sub": "ann-there", "iat": NOW, "exp": NOW + 60 });
@@ -318,7 +318,7 @@ async fn one_code_at_once_is_one_sign_in() {
 }
 
 #[tokio::test]
-async fn a_description_that_leads_to_where_secrets_are_is_not_followed() {
+async fn users_26_a_description_that_leads_to_where_secrets_are_is_not_followed() {
     let op = Op::start().await;
     let stage = Stage::start_with(super::offers(&op)).await;
     for (name, there) in [

