@@ -61,6 +61,18 @@ pub struct Parts {
     pub outbox: Option<&'static str>,
     /// What is done every so often.
     pub jobs: Vec<Job>,
+    /// What it can't do its work without, besides its database.
+    pub needs: Vec<Need>,
+}
+
+/// Something that an app can't do its work without: as long as it is missing, the process says that
+/// it is not ready, and is sent no requests.
+#[derive(Clone)]
+pub struct Need {
+    /// Names it in `/readyz`.
+    pub name: &'static str,
+    /// Whether it is there. Asked often, so it should be answered from memory.
+    pub is_met: Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>,
 }
 
 /// Something done every so often, by every replica: it must be harmless when two do it at once.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use sqlx::postgres::PgPool;
@@ -46,11 +47,16 @@ pub(crate) async fn assemble(
     let documents_agree = mistakes.is_empty();
     let documents = config.apps.iter();
     let documents = documents.map(|app| (app.entry.name, (app.entry.openapi)()));
+    // The private port is put together first, so that an app which wants its paths is the one to
+    // be told; what it asks about is known last.
+    let needs = Arc::new(OnceLock::new());
+    let mut wanted = Vec::new();
     let mut assembled = Assembled {
         apps: Vec::new(),
         listeners: BTreeMap::new(),
         private: private::routes(
             databases.clone(),
+            needs.clone(),
             documents.collect(),
             metrics.clone(),
             stop.clone(),
@@ -93,6 +99,7 @@ pub(crate) async fn assemble(
             let what = format!("{name} answers on the private port what is answered: {clash}");
             mistakes.push(Mistake::new(place, what).hint("run it in a process of its own"));
         }
+        wanted.extend(parts.needs.into_iter().map(|need| (name, need)));
         assembled.apps.push(Built {
             name,
             bind,
@@ -102,6 +109,7 @@ pub(crate) async fn assemble(
             jobs: parts.jobs,
         });
     }
+    let _ = needs.set(wanted);
     if mistakes.is_empty() {
         Ok(assembled)
     } else {

@@ -25,7 +25,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use app::{App, DemoPerson, Host, Job, Parts};
+pub use app::{App, DemoPerson, Host, Job, Need, Parts};
 pub use clock::Clock;
 pub use config::{Config, Mistake, Mistakes};
 pub use demo::demo;

@@ -76,21 +76,21 @@ async fn an_apps_own_settings_are_checked_as_closely() {
     .assert_eq(&stage.check());
     stage.write(
         "backend.yaml",
-        &stage.config().replace("$file:token.pem", "hush"),
+        &stage.config().replace("$file:refresh.key", "hush"),
     );
     expect![[r#"
         error: a secret stands in the file itself
-          --> backend.yaml:11:18
+          --> backend.yaml:11:20
               hint: write "$file:PATH" or "$env:NAME" and keep it there
     "#]]
     .assert_eq(&stage.check());
     stage.write(
         "backend.yaml",
-        &stage.config().replace("$file:token.pem", "$file:no.pem"),
+        &stage.config().replace("$file:refresh.key", "$file:no.key"),
     );
     expect![[r#"
-        error: cannot read the secret in no.pem: No such file or directory (os error 2)
-          --> backend.yaml:11:18
+        error: cannot read the secret in no.key: No such file or directory (os error 2)
+          --> backend.yaml:11:20
               hint: a path is relative to this file
     "#]]
     .assert_eq(&stage.check());
@@ -113,14 +113,23 @@ async fn an_apps_own_settings_are_checked_as_closely() {
 #[tokio::test]
 async fn what_an_app_makes_of_its_settings_is_told_at_its_place() {
     let stage = Stage::new().await;
-    stage.write("token.pem", "no key at all");
+    let written = stage.config()
+        + r#"  notifications:
+    bind: "127.0.0.1:0"
+    database: "$env:DATABASE_URL"
+    settings:
+      smtp: "smtp://127.0.0.1:25"
+      from: "Vorota <no-reply@localhost>"
+      base_url: "nowhere"
+"#;
+    stage.write("backend.yaml", &written);
     for verb in [&["check"][..], &["run"]] {
         let output = stage.verb(verb);
         assert_eq!(output.status.code(), Some(2), "{verb:?}");
         let told = String::from_utf8_lossy(&output.stderr);
-        let expected = "error: users cannot be built: reading `token_key`";
+        let expected = "error: notifications cannot be built: reading `base_url`";
         assert!(told.starts_with(expected), "{told}");
-        assert!(told.contains("\n  --> backend.yaml:5:3\n"), "{told}");
+        assert!(told.contains("\n  --> backend.yaml:17:3\n"), "{told}");
     }
 }
 

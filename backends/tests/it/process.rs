@@ -58,7 +58,7 @@ async fn two_apps_answer_on_one_listener_and_stop_when_told() {
     let ready: Value = stage.private("/readyz").await.json();
     assert_eq!(
         ready.to_string(),
-        r#"{"databases":{"users, transactions":true},"status":"ready"}"#
+        r#"{"databases":{"users, transactions":true},"needs":{"users: signing keys":true},"status":"ready"}"#
     );
     let keys: Value = stage.private("/.well-known/jwks.json").await.json();
     assert!(keys["keys"].is_array(), "{keys}");

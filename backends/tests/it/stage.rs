@@ -15,12 +15,6 @@ use pg::testing::TestDatabase;
 
 const KEY: &str = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
 
-/// An Ed25519 key made for these tests and used nowhere else.
-const TOKEN_KEY: &str = "-----BEGIN PRIVATE KEY-----
-MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
------END PRIVATE KEY-----
-";
-
 /// What one test has of its own; gone with it.
 pub(crate) struct Stage {
     directory: PathBuf,
@@ -52,7 +46,6 @@ impl Stage {
         ] {
             stage.write(name, secret);
         }
-        stage.write("token.pem", TOKEN_KEY);
         stage.write("backend.yaml", &stage.config());
         stage
     }
@@ -70,7 +63,6 @@ apps:
     settings:
       issuer: "https://localhost:8443"
       audience: "api"
-      token_key: "$file:token.pem"
       refresh_key: "$file:refresh.key"
       base_url: "https://localhost:8443"
   transactions:

@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 use web::Problem;
 
-use crate::{client::Client, rights::RightsError};
+use crate::{client::Client, rights::RightsError, signing_key::NoSigningKey};
 
 pub(crate) use store::note_stranger;
 
@@ -85,6 +85,8 @@ pub(crate) enum Act {
     IdentityLinked,
     /// Somebody removed such a link.
     IdentityRemoved,
+    /// Somebody threw the keys that sign tokens away before their time.
+    SigningKeysReplaced,
     /// `backend demo` made or changed an account.
     DemoArranged,
     /// Somebody who may looked into the record: of this account, or of all.
@@ -156,6 +158,7 @@ impl Act {
             Self::PasskeyCounterWentBack => "passkey.counter_went_back",
             Self::IdentityLinked => "identity.linked",
             Self::IdentityRemoved => "identity.removed",
+            Self::SigningKeysReplaced => "signing_keys.replaced",
             Self::DemoArranged => "user.demo_arranged",
             Self::RecordRead => "audit.read",
             Self::RoleCreated => "role.created",
@@ -298,6 +301,8 @@ pub(crate) enum AuditError {
     BadRange,
     #[error("the head was not signed by this place")]
     BadHead,
+    #[error(transparent)]
+    NoKey(#[from] NoSigningKey),
     #[error("drawing a nonce")]
     Randomness(#[from] getrandom::Error),
     #[error("reading the record")]
@@ -308,6 +313,7 @@ impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Rights(error) => error.into(),
+            AuditError::NoKey(error) => error.into(),
             AuditError::BadCursor => {
                 Problem::new(StatusCode::BAD_REQUEST, "bad_cursor", "Bad cursor")
                     .detail("give a next_cursor of this very list, unchanged, or none")

@@ -9,12 +9,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
+use web::Problem;
 
-use crate::{App, token};
+use crate::{App, token::Signer};
 
 /// A set of public keys (RFC 7517).
 #[derive(Serialize, ToSchema)]
@@ -44,17 +45,17 @@ pub(crate) struct JwksDocument {
 }
 
 impl JwksDocument {
-    pub(crate) fn new(keys: &[SigningKey]) -> Self {
-        let jwk = |key: &SigningKey| Jwk {
+    pub(crate) fn new<'a>(keys: impl Iterator<Item = &'a Signer> + Clone) -> Self {
+        let jwk = |key: &Signer| Jwk {
             kty: "OKP",
             crv: "Ed25519",
             alg: "EdDSA",
             usage: "sig",
-            kid: token::key_id(key),
-            x: token::public_x(key),
+            kid: key.kid().to_owned(),
+            x: key.public_x(),
         };
         let jwks = Jwks {
-            keys: keys.iter().map(jwk).collect(),
+            keys: keys.clone().map(jwk).collect(),
         };
         let body = serde_json::to_string(&jwks).expect("strings serialise");
         let etag = format!(
@@ -65,8 +66,7 @@ impl JwksDocument {
             etag: etag.try_into().expect("base64 is visible ASCII"),
             body,
             keys: keys
-                .iter()
-                .map(|key| (token::key_id(key), key.verifying_key()))
+                .map(|key| (key.kid().to_owned(), key.verifying_key()))
                 .collect(),
         }
     }
@@ -77,16 +77,22 @@ impl JwksDocument {
     }
 }
 
-/// The keys that access tokens are checked with.
+/// The keys that access tokens are checked with: the one that signs, the one that will after it, and
+/// the one before until its last token is void.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", operation_id = "jwks", tag = "auth",
     responses(
         (status = 200, description = "The public keys", body = Jwks),
         (status = 304, description = "The keys are those you know by this ETag"),
+        (status = 503, description = "There are none yet (`upstream_unavailable`)"),
     )
 )]
-pub(crate) async fn jwks(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let JwksDocument { body, etag, .. } = &app.jwks;
+pub(crate) async fn jwks(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let document = app.tokens.keys().document()?;
+    let JwksDocument { body, etag, .. } = &*document;
     let shared = [
         (header::ETAG, etag.clone()),
         (
@@ -95,14 +101,10 @@ pub(crate) async fn jwks(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
         ),
     ];
     if is_known(&headers, etag) {
-        return (StatusCode::NOT_MODIFIED, shared).into_response();
+        return Ok((StatusCode::NOT_MODIFIED, shared).into_response());
     }
-    (
-        shared,
-        [(header::CONTENT_TYPE, "application/json")],
-        body.clone(),
-    )
-        .into_response()
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok((shared, json, body.clone()).into_response())
 }
 
 /// Compares weakly, as RFC 9110 §13.1.2 wants for reading.

@@ -7,11 +7,12 @@
 //! the pages are.
 //!
 //! Beneath them: [`contact`], [`email`], [`password`], [`code`] and [`key`] are what comes in and what
-//! it is worth; [`challenge`] proves a contact, [`link_page`] is where the link of a mail leads, [`factor`] says how much is proven, [`client`] and
-//! [`device`] from where; [`budget`], [`throttle`] and [`pace`] bound all of it. [`token`] and [`jwks`] are what
-//! others believe; [`account`] who there is; [`rights`], [`role`] and [`acl`] who may what, and
-//! [`people`] what is done by those who run the place; [`audit`] what happened, and
-//! [`notice`] whom it is told. [`push`] tells gateways at once. [`demo`] and [`sweep`] keep house.
+//! it is worth; [`challenge`] proves a contact, [`link_page`] is where the link of a mail leads,
+//! [`factor`] says how much is proven, [`client`] and [`device`] from where; [`budget`], [`throttle`]
+//! and [`pace`] bound all of it. [`token`], [`signing_key`] and [`jwks`] are what others believe;
+//! [`account`] who there is; [`rights`], [`role`] and [`acl`] who may what, and [`people`] what is done
+//! by those who run the place; [`audit`] what happened, and [`notice`] whom it is told. [`push`] tells
+//! gateways at once. [`demo`] and [`sweep`] keep house.
 
 mod account;
 mod acl;
@@ -48,6 +49,7 @@ mod rights;
 mod role;
 mod second_factor;
 mod session;
+mod signing_key;
 mod social;
 mod step_up;
 mod sweep;
@@ -65,11 +67,12 @@ use axum::{
     response::Response,
     routing,
 };
-use host::{Clock, DemoPerson, Host, Job, Parts, Secret};
+use host::{Clock, DemoPerson, Host, Job, Parts};
 use serde::Deserialize;
 use sqlx::{PgPool, migrate::Migrator};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub use signing_key::RotateEvery;
 pub use social::settings::{Apple, Google, Social, Vk};
 
 /// The app's schema in its database.
@@ -88,10 +91,13 @@ pub struct Config {
     pub issuer: String,
     /// Whom they are for: the `aud` claim, as the gateway expects it.
     pub audience: String,
-    /// Ed25519 keys in PKCS#8 PEM. The first signs; those after it are only published: put a new
-    /// key behind the old one first, and in front of it after the gateway's caches have turned.
-    pub token_key: Secret,
-    /// Makes the successors of refresh tokens and seals codes. A new one voids the codes that are
+    /// How often the key that signs tokens changes, from the next change on: `2d` to `400d`.
+    /// Default: `30d`. Keys are made and changed by the system itself; for one that may be in other
+    /// hands there is `POST /v1/signing-keys/rotate`.
+    #[serde(default)]
+    pub rotate_keys_every: RotateEvery,
+    /// The one secret. Makes the successors of refresh tokens, seals codes and the keys that sign
+    /// tokens: with another one those keys can't be opened, and nobody signs in. A new one voids the codes that are
     /// on their way, and signs nobody out but those whose refresh was lost in that moment; API keys
     /// stay good, but an answer that was lost is not given again.
     pub refresh_key: host::Key,
@@ -154,7 +160,6 @@ struct App {
     purses: budget::Purses,
     /// What authenticator apps call this place: the host that people know.
     product: String,
-    jwks: jwks::JwksDocument,
     api_keys: key::Key,
     rights: rights::Rights,
     cursors: web::page::Cursors,
@@ -179,11 +184,13 @@ impl host::App for Users {
 
     async fn build(config: Config, host: &Host) -> anyhow::Result<Parts> {
         let app = Arc::new(App::new(config, host)?);
+        let keys = app.tokens.keys();
         let mut jobs = vec![
             sweeping(app.clone()),
             rights::job(app.clone()),
             audit::head::job(app.clone()),
             people::lift::job(app.clone()),
+            signing_key::job(keys),
         ];
         if let Some(redis) = host.redis() {
             let revocations = revocation::push::job(host.pool(), redis.clone(), host.clock());
@@ -193,16 +200,21 @@ impl host::App for Users {
         if app.social.gives_back() {
             jobs.push(social::farewell::job(app.clone()));
         }
+        let needs = vec![signing_key::need(keys)];
         let loaded = middleware::from_fn_with_state(app.clone(), rights::loaded);
-        let routes = routes().with_state(app.clone()).layer(loaded);
+        let fresh = middleware::from_fn_with_state(app.clone(), signing_key::kept_fresh);
+        let routes = routes().with_state(app.clone());
+        let routes = routes.layer(loaded).layer(fresh.clone());
         Ok(Parts {
             routes: web::guarded(Self::NAME, routes, host),
             private: axum::Router::new()
                 .route("/.well-known/jwks.json", routing::get(jwks::jwks))
+                .layer(fresh)
                 .with_state(app),
             consumers: vec![audit::head::consumer()],
             outbox: Some(SCHEMA),
             jobs,
+            needs,
         })
     }
 
@@ -214,9 +226,6 @@ impl host::App for Users {
 impl App {
     fn new(config: Config, host: &Host) -> anyhow::Result<Self> {
         let key = key::Key::from_bytes(config.refresh_key.reveal());
-        let mut token_keys =
-            token::read_keys(config.token_key.reveal()).context("reading `token_key`")?;
-        let jwks = jwks::JwksDocument::new(&token_keys);
         let party = passkey::RelyingParty::new(&config.base_url, &config.origins)
             .context("reading `base_url` and `origins`")?;
         let pages = well_known::Pages::new(
@@ -225,7 +234,14 @@ impl App {
             config.passkey_page.as_deref(),
         )
         .context("reading `password_page` and `passkey_page`")?;
-        let signing_key = token_keys.swap_remove(0);
+        let (pool, clock) = (host.pool().clone(), host.clock());
+        let every = config.rotate_keys_every;
+        let signing_keys = Arc::new(signing_key::Keys::new(
+            pool.clone(),
+            clock.clone(),
+            &key,
+            every,
+        ));
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let slots = config
             .hash_slots
@@ -240,12 +256,12 @@ impl App {
             host.registry().register(Box::new(file.failures()))?;
         }
         Ok(Self {
-            pool: host.pool().clone(),
-            clock: host.clock(),
+            pool,
+            clock,
             passwords: password::Hasher::new(queue.clone())?,
             judge: password::Judge::new(queue, breached),
             codes: code::CodeSeal::new(key.derive("verification code")),
-            tokens: token::TokenSigner::new(signing_key, config.issuer, config.audience),
+            tokens: token::TokenSigner::new(signing_keys, config.issuer, config.audience),
             refresh_key: key.derive("refresh token"),
             factor_key: key.derive("second factor"),
             purses: budget::Purses::new(key.derive("budget")),
@@ -255,7 +271,6 @@ impl App {
             audit_cursors: key.derive("cursor of the record"),
             cursors: web::page::Cursors::new(host.cursor_key()),
             social: social::Desk::new(config.social, &config.base_url, &key)?,
-            jwks,
             party,
             pages,
         })
@@ -317,6 +332,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api_key::list, api_key::create))
         .routes(routes!(api_key::change, api_key::revoke))
         .routes(routes!(api_key::rotate))
+        .routes(routes!(signing_key::rotate::rotate_keys))
         // Pages for people are in no document that programs read.
         .merge(link_page::routes())
         .routes(routes!(audit::list::own))

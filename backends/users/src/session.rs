@@ -42,6 +42,7 @@ use crate::{
     factor::Factor,
     notice,
     revocation::{self, Revoked},
+    signing_key::NoSigningKey,
     step_up::Fresh,
     token::{self, Subject},
 };
@@ -113,6 +114,8 @@ pub(crate) enum SessionError {
     NotFound,
     #[error("drawing a token")]
     Randomness(#[from] getrandom::Error),
+    #[error(transparent)]
+    NoKey(#[from] NoSigningKey),
     #[error("keeping a session")]
     Store(#[from] sqlx::Error),
 }
@@ -137,7 +140,7 @@ pub(crate) async fn open(
     let token = RefreshToken::random()?;
     store::begin(tx, &session, seen.id, client, now).await?;
     store::add_token(tx, session.id, &token.hash(), token_expiry(&session, now)).await?;
-    let mut issued = issue(app, account, &session, token, client.cookie, now);
+    let mut issued = issue(app, account, &session, token, client.cookie, now)?;
     issued.tokens.device_token = seen.token.clone();
     Ok(issued)
 }
@@ -154,7 +157,7 @@ pub(crate) async fn step_up(
     let session = store::prove(tx, session_id, account.id, factor, now).await?;
     let session = session.ok_or(SessionError::NoSession)?;
     Ok(Stepped {
-        access_token: access_token(app, account, &session, now),
+        access_token: access_token(app, account, &session, now)?,
         token_type: "Bearer",
         expires_in: token::LIFETIME.whole_seconds(),
     })
@@ -205,8 +208,9 @@ pub(crate) async fn refresh(
     let account = account::store::by_id(&mut *tx, session.account_id).await?;
     let goes_on = |it: &Account| matches!(it.standing(now), Standing::Active | Standing::Frozen);
     let account = account.filter(goes_on).ok_or(SessionError::InvalidToken)?;
+    let issued = issue(&app, &account, &session, successor, in_cookie, now)?;
     tx.commit().await?;
-    Ok(issue(&app, &account, &session, successor, in_cookie, now))
+    Ok(issued)
 }
 
 async fn rotate(
@@ -330,20 +334,20 @@ fn issue(
     refresh_token: RefreshToken,
     in_cookie: bool,
     now: OffsetDateTime,
-) -> Issued {
+) -> Result<Issued, NoSigningKey> {
     let lifetime = token_expiry(session, now) - now;
     let cookie = in_cookie.then(|| InCookie::holding(&refresh_token, lifetime));
-    Issued {
+    Ok(Issued {
         session_id: session.id,
         tokens: Tokens {
-            access_token: access_token(app, account, session, now),
+            access_token: access_token(app, account, session, now)?,
             token_type: "Bearer",
             expires_in: token::LIFETIME.whole_seconds(),
             refresh_token: (!in_cookie).then_some(refresh_token),
             device_token: None,
         },
         cookie,
-    }
+    })
 }
 
 fn access_token(
@@ -351,7 +355,7 @@ fn access_token(
     account: &Account,
     session: &store::Session,
     now: OffsetDateTime,
-) -> String {
+) -> Result<String, NoSigningKey> {
     let subject = Subject {
         account,
         session_id: session.id,
@@ -388,6 +392,7 @@ impl From<SessionError> for Problem {
                 "bad_request",
                 "The access token belongs to no session",
             ),
+            SessionError::NoKey(error) => error.into(),
             SessionError::Randomness(_) | SessionError::Store(_) => Problem::internal(error),
         }
     }

@@ -42,7 +42,6 @@ cursor_key: "$file:secrets/cursor.key"
     settings:
       issuer: "https://localhost:{edge}"
       audience: "api"
-      token_key: "$file:secrets/token.pem"
       refresh_key: "$file:secrets/refresh.key"
       base_url: "https://localhost:{edge}"
   transactions:

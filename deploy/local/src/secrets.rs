@@ -2,9 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use rcgen::{KeyPair, PKCS_ED25519};
-
 use crate::{files, room};
 
 /// Keys of 32 bytes, each a file of 64 hexadecimal digits.
@@ -21,10 +18,7 @@ pub(crate) fn ensure(directory: &Path) -> anyhow::Result<()> {
             Ok(room::random_hex::<32>()? + "\n")
         })?;
     }
-    files::keep_or_write(&directory.join("token.pem"), || {
-        let key = KeyPair::generate_for(&PKCS_ED25519).context("make the key that signs tokens")?;
-        Ok(key.serialize_pem())
-    })
+    Ok(())
 }
 
 #[cfg(test)]
@@ -38,12 +32,11 @@ mod tests {
         let room = room::private(&std::env::temp_dir()).expect("a directory");
         let read = |name: &str| fs::read_to_string(room.join(name)).expect("readable");
         ensure(&room).expect("made");
-        let (identity, token) = (read("identity.key"), read("token.pem"));
+        let identity = read("identity.key");
         assert_eq!(identity.trim().len(), 64);
         assert_ne!(identity, read("cursor.key"));
-        assert!(token.starts_with("-----BEGIN PRIVATE KEY-----"), "PKCS#8");
         ensure(&room).expect("kept");
-        assert_eq!((identity, token), (read("identity.key"), read("token.pem")));
+        assert_eq!(identity, read("identity.key"));
         fs::remove_dir_all(room).expect("removed");
     }
 }

@@ -28,8 +28,8 @@ pub struct Running<A> {
     clock: Clock,
     consumers: Vec<Consumer>,
     started: Started,
-    // Dropped after the process has stopped using it.
-    database: TestDatabase,
+    // Dropped after the last process has stopped using it.
+    database: Arc<TestDatabase>,
     app: PhantomData<A>,
 }
 
@@ -58,7 +58,25 @@ impl<A: App> Running<A> {
     ///
     /// Like [`Running::start`].
     pub async fn start_with(settings: A::Config, clock: Clock, redis: Option<&str>) -> Self {
-        let database = pg::testing::database(A::migrations()).await;
+        let database = Arc::new(pg::testing::database(A::migrations()).await);
+        Self::start_on(database, settings, clock, redis).await
+    }
+
+    /// Starts another replica of the app: on the same database, with the same clock.
+    ///
+    /// # Panics
+    ///
+    /// Like [`Running::start`].
+    pub async fn start_beside(&self, settings: A::Config) -> Self {
+        Self::start_on(self.database.clone(), settings, self.clock.clone(), None).await
+    }
+
+    async fn start_on(
+        database: Arc<TestDatabase>,
+        settings: A::Config,
+        clock: Clock,
+        redis: Option<&str>,
+    ) -> Self {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let keys = Arc::new(KeyRing::parse(&"0a".repeat(32)).expect("a key"));
         let url = pg::Url::parse(&database.url).expect("a database URL");
@@ -99,7 +117,7 @@ impl<A: App> Running<A> {
         }
     }
 
-    /// Stops as SIGTERM does, and drops the database.
+    /// Stops as SIGTERM does; the last one on a database drops it.
     pub async fn stop(self) {
         self.started.stop().await;
     }

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use web::Caller;
 
 use super::{AuditError, chain, store};
-use crate::{App, SCHEMA, jwks::JwksDocument, rights::Permission, token::TokenSigner};
+use crate::{App, SCHEMA, jwks::JwksDocument, rights::Permission, token::Signer};
 
 /// What sort of JWT a head is: no access token, and none passes for it.
 const TYP: &str = "audit-head+jwt";
@@ -85,13 +85,15 @@ pub(crate) async fn head(
 ) -> Result<Json<SignedHead>, AuditError> {
     app.rights.require(&caller, Permission::AuditRead)?;
     let head = store::head(&app.pool).await?;
-    Ok(Json(sign(&app.tokens, &head, app.clock.now())))
+    let now = app.clock.now();
+    let signer = app.tokens.keys().signer(now)?;
+    Ok(Json(sign(&signer, app.tokens.issuer(), &head, now)))
 }
 
 /// Signs a head.
-fn sign(signer: &TokenSigner, head: &store::Head, now: OffsetDateTime) -> SignedHead {
+fn sign(signer: &Signer, issuer: &str, head: &store::Head, now: OffsetDateTime) -> SignedHead {
     let claims = Claims {
-        iss: signer.issuer().to_owned(),
+        iss: issuer.to_owned(),
         n: head.n,
         hash: chain::hex(&head.hash),
         iat: now.unix_timestamp(),
@@ -100,7 +102,7 @@ fn sign(signer: &TokenSigner, head: &store::Head, now: OffsetDateTime) -> Signed
         n: claims.n,
         at: now,
         signature: signer.sign(TYP, &claims),
-        kid: signer.kid(),
+        kid: signer.kid().to_owned(),
         hash: claims.hash,
     }
 }
@@ -144,14 +146,22 @@ pub(crate) fn job(app: Arc<App>) -> Job {
         limit: std::time::Duration::from_secs(30),
         run: Arc::new(move || {
             let app = app.clone();
-            Box::pin(async move { Ok(publish(&app.pool, &app.tokens, app.clock.now()).await?) })
+            Box::pin(async move {
+                let now = app.clock.now();
+                // Without a key there is no head yet; that is told by whoever makes keys.
+                match app.tokens.keys().signer(now) {
+                    Ok(signer) => Ok(publish(&app.pool, &signer, app.tokens.issuer(), now).await?),
+                    Err(_) => Ok(()),
+                }
+            })
         }),
     }
 }
 
 async fn publish(
     pool: &PgPool,
-    signer: &TokenSigner,
+    signer: &Signer,
+    issuer: &str,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
@@ -168,7 +178,7 @@ async fn publish(
         at,
         signature,
         kid,
-    } = sign(signer, &head, now);
+    } = sign(signer, issuer, &head, now);
     let event = AuditHead {
         n,
         hash,
@@ -212,8 +222,8 @@ mod tests {
         SigningKey::from_bytes(&[seed; 32])
     }
 
-    fn signer(seed: u8, issuer: &str) -> TokenSigner {
-        TokenSigner::new(key(seed), issuer.to_owned(), "api".to_owned())
+    fn signer(seed: u8) -> Signer {
+        Signer::new(key(seed))
     }
 
     fn now() -> OffsetDateTime {
@@ -229,26 +239,26 @@ mod tests {
 
     #[test]
     fn a_head_is_believed_when_a_key_of_ours_has_signed_it_as_a_head() {
-        let jwks = JwksDocument::new(&[key(1), key(2)]);
-        let signed = sign(&signer(2, ISSUER), &some_head(), now());
+        let jwks = JwksDocument::new([&signer(1), &signer(2)].into_iter());
+        let signed = sign(&signer(2), ISSUER, &some_head(), now());
         let kept = read(&signed.signature, ISSUER, &jwks).expect("ours");
         assert_eq!((kept.n, kept.hash), (7, "ab".repeat(32)));
         assert!(kept.checked);
         assert_eq!(kept.kid, signed.kid);
 
         // Its key has gone since: it is still named, and the head is worth what its keeper says.
-        let old = sign(&signer(3, ISSUER), &some_head(), now());
+        let old = sign(&signer(3), ISSUER, &some_head(), now());
         let kept = read(&old.signature, ISSUER, &jwks).expect("perhaps ours");
         assert!(!kept.checked);
 
-        let elsewhere = sign(&signer(2, "https://elsewhere"), &some_head(), now());
+        let elsewhere = sign(&signer(2), "https://elsewhere", &some_head(), now());
         let claims = Claims {
             iss: ISSUER.to_owned(),
             n: 7,
             hash: "ab".repeat(32),
             iat: 0,
         };
-        let as_token = signer(2, ISSUER).sign("at+jwt", &claims);
+        let as_token = signer(2).sign("at+jwt", &claims);
         let mut touched = signed.signature.clone();
         touched.replace_range(150..151, if &touched[150..151] == "A" { "B" } else { "A" });
         let long = format!("{}{}", signed.signature, "A".repeat(1024));
@@ -268,9 +278,11 @@ mod tests {
     async fn the_head_is_published_when_it_has_moved() {
         let database = pg::testing::database(crate::MIGRATIONS).await;
         let pool = &database.pool;
-        let signer = signer(1, ISSUER);
+        let signer = signer(1);
         let published = || async {
-            publish(pool, &signer, now()).await.expect("published");
+            publish(pool, &signer, ISSUER, now())
+                .await
+                .expect("published");
             let sql = "select (payload ->> 'n')::bigint from users.outbox order by seq";
             let heads: Vec<i64> = sqlx::query_scalar(sql)
                 .fetch_all(pool)

@@ -116,9 +116,10 @@ pub(crate) async fn verify(
 ) -> Result<Json<RecordProof>, Problem> {
     app.rights.require(&caller, Permission::AuditVerify)?;
     let Query(wish) = wish.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    let jwks = app.tokens.keys().document()?;
     let kept = wish
         .head
-        .map(|text| head::read(&text, app.tokens.issuer(), &app.jwks))
+        .map(|text| head::read(&text, app.tokens.issuer(), &jwks))
         .transpose()?;
     let from = wish.from.unwrap_or(1);
     let limit = wish.limit.unwrap_or(MOST);

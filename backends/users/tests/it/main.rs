@@ -23,6 +23,7 @@ mod schemathesis;
 mod second_factor;
 mod secrecy;
 mod session;
+mod signing_key;
 mod social;
 mod staff;
 mod stage;

@@ -4,19 +4,15 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ed25519_dalek::{
-    SigningKey,
-    pkcs8::{EncodePrivateKey, spki::der::pem::LineEnding},
-};
 use host::{
-    Clock, Key, Secret,
+    Clock, Key,
     testing::{Call, Running},
 };
 use identity::Principal;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool, Postgres, postgres::PgRow};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use users::{Config, Users};
+use users::{Config, RotateEvery, Users};
 use uuid::Uuid;
 
 /// A password that nothing is wrong with.
@@ -79,6 +75,13 @@ impl Stage {
         Self(Running::start_at(config, Clock::stopped(begun)).await)
     }
 
+    /// Another replica, on the same database and by the same clock.
+    pub(crate) async fn beside(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        change(&mut config);
+        Self(self.0.start_beside(config).await)
+    }
+
     /// With the time of day.
     pub(crate) async fn start_by_the_clock() -> Self {
         Self::start_by_the_clock_with(|_| {}).await
@@ -102,12 +105,12 @@ impl Stage {
         self.advance_secs(days * 24 * 60 * 60);
     }
 
+    pub(crate) fn now(&self) -> OffsetDateTime {
+        self.0.clock().now()
+    }
+
     pub(crate) fn now_text(&self) -> String {
-        self.0
-            .clock()
-            .now()
-            .format(&Rfc3339)
-            .expect("a time of day")
+        self.now().format(&Rfc3339).expect("a time of day")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -514,16 +517,10 @@ async fn send(call: Call) -> Answer {
 }
 
 fn config() -> Config {
-    let pem = |seed| {
-        let key = SigningKey::from_bytes(&[seed; 32]);
-        key.to_pkcs8_pem(LineEnding::LF)
-            .expect("a key is written")
-            .to_string()
-    };
     Config {
         issuer: "https://localhost:8443".to_owned(),
         audience: "api".to_owned(),
-        token_key: Secret::new(pem(1) + &pem(2)),
+        rotate_keys_every: RotateEvery::default(),
         refresh_key: Key::new([3; 32]),
         product: "Vorota".to_owned(),
         base_url: "https://localhost:8443".to_owned(),
