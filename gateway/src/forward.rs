@@ -162,6 +162,8 @@ pub struct Forward<'a> {
     pub cookies: &'a [Box<str>],
     /// The headers that credentials come in, beside `Authorization`.
     pub credentials: &'a [HeaderName],
+    /// Whether the upstream judges `Authorization` by itself.
+    pub pass_authorization: bool,
     /// Whether the route lets a WebSocket through and this request asks for one.
     pub websocket: bool,
     /// Whether the upstream is spoken to in HTTP/2.
@@ -184,7 +186,9 @@ pub fn write(headers: &mut HeaderMap, forward: &Forward<'_>) {
     headers.remove(header::FORWARDED);
     headers.remove("x-real-ip");
     // Credentials are ours to judge: a backend that saw them could judge again, or leak them.
-    headers.remove(header::AUTHORIZATION);
+    if !forward.pass_authorization {
+        headers.remove(header::AUTHORIZATION);
+    }
     for name in forward.credentials {
         headers.remove(name);
     }

@@ -160,6 +160,8 @@ pub struct Route {
     pub connect_retries: u32,
     /// How answers are kept.
     pub cache: Option<Arc<CachePolicy>>,
+    /// Whether the upstream gets the client's `Authorization`.
+    pub pass_authorization: bool,
     /// Whether `Upgrade: websocket` is let through.
     pub websocket: bool,
     /// When it is refused because there is too much to do.

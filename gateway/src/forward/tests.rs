@@ -40,6 +40,7 @@ fn forwarded(headers: &mut HeaderMap, principal: Option<&Principal>, websocket: 
             trace: &trace,
             cookies: &[],
             credentials: &[HeaderName::from_static("x-api-key")],
+            pass_authorization: false,
             websocket,
             h2: false,
             now: 1_000,

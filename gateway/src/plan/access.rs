@@ -49,6 +49,7 @@ pub(super) fn compile(
     let shadows = links.iter().all(|way| way.mode == Mode::Shadow);
     let open = public || (!links.is_empty() && links.len() == proofs.len() && shadows);
     judge_why_public(source, part, written, open);
+    judge_pass_authorization(source, part, written, public);
     links.extend(allow(source, part, written, public));
     links.extend(limits(source, part, written, names, public));
     Access {
@@ -94,6 +95,25 @@ fn judge_why_public(
             .findings
             .push(finding.hint("leave `why_public` out, or write `auth: none`"));
     }
+}
+
+/// A credential that is judged here goes no further; and an answer to one is not everybody's.
+fn judge_pass_authorization(
+    source: &mut Source<'_>,
+    part: &Part<'_>,
+    written: &table::Route,
+    public: bool,
+) {
+    if !written.pass_authorization || (public && written.cache.is_none()) {
+        return;
+    }
+    let message = match public {
+        true => "passes `Authorization` on and keeps the answers for everybody",
+        false => "passes `Authorization` on, which is judged here",
+    };
+    let finding = part.error("pass_authorization", &["pass_authorization"], message);
+    let hint = "it goes with `auth: none` alone, and without `cache`";
+    source.findings.push(finding.hint(hint));
 }
 
 fn allow(

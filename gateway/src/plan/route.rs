@@ -75,6 +75,7 @@ fn compile(
         max_body,
         connect_retries: retries,
         cache,
+        pass_authorization: written.pass_authorization,
         websocket: written.websocket,
         priority: written.priority,
         rule: rule?,

@@ -71,6 +71,11 @@ pub struct Route {
     /// The largest body; at most `64KiB` with `validate`, which reads it first.
     #[serde(default)]
     pub max_body: Option<Size>,
+    /// Whether the upstream gets the client's `Authorization`, which is otherwise judged here and
+    /// nowhere else: for one that has clients of its own, such as an OAuth token endpoint. Only with
+    /// `auth: none`, and without `cache`. Default: no.
+    #[serde(default)]
+    pub pass_authorization: bool,
     /// Whether `Upgrade: websocket` is let through. Default: no.
     #[serde(default)]
     pub websocket: bool,

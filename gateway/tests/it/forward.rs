@@ -53,6 +53,26 @@ async fn gateway_21_a_public_route_states_that_nobody_is_known() {
 }
 
 #[tokio::test]
+async fn an_upstream_with_clients_of_its_own_gets_what_they_show() {
+    let open = "auth: none, why_public: a test";
+    let table = OPEN.replace(open, &format!("{open}, pass_authorization: true"));
+    assert_ne!(table, OPEN);
+    let stage = Stage::open(&table).await;
+    let shown = "Authorization: Basic aWQ6c2VjcmV0\r\n";
+    assert_eq!(stage.get("/", shown).await.status, 200);
+    let asked = stage.origin.asked().await;
+    assert_eq!(asked.headers["authorization"], "Basic aWQ6c2VjcmV0");
+    let stage = Stage::open(OPEN).await;
+    assert_eq!(stage.get("/", shown).await.status, 200);
+    let asked = stage.origin.asked().await;
+    assert!(!asked.headers.contains_key("authorization"));
+    // What is judged here is nobody else's to judge.
+    let judged = IDENTIFIED.replace("auth: who", "auth: who, pass_authorization: true");
+    let refused = stage.refused(&stage.table("", &judged));
+    assert!(refused.contains("which is judged here"), "{refused}");
+}
+
+#[tokio::test]
 async fn gateway_20_a_connection_header_can_not_take_ours_away() {
     let stage = Stage::open(IDENTIFIED).await;
     let mut wire = stage.connect().await;

@@ -107,6 +107,7 @@ impl Context {
             trace: &self.trace,
             cookies: &self.plan.cookies,
             credentials: &self.plan.credentials,
+            pass_authorization: route.pass_authorization,
             websocket: self.websocket,
             h2: upstream.h2,
             now: now.map_or(0, |past| i64::try_from(past.as_secs()).unwrap_or(i64::MAX)),
@@ -141,6 +142,8 @@ impl Context {
         let forward = Forward {
             upstream: &mirror.upstream.name,
             h2: mirror.upstream.h2,
+            // What is meant for the upstream's own judgement is nobody else's.
+            pass_authorization: false,
             ..self.forward()?
         };
         forward::write(&mut headers, &forward);
