@@ -87,6 +87,14 @@ pub(crate) enum Act {
     IdentityRemoved,
     /// Somebody threw the keys that sign tokens away before their time.
     SigningKeysReplaced,
+    /// Somebody made a service account.
+    ServiceAccountCreated,
+    /// Somebody ended a service account.
+    ServiceAccountDeleted,
+    /// Somebody gave a service account a key.
+    ServiceKeyCreated,
+    /// Somebody took a key from a service account.
+    ServiceKeyDeleted,
     /// `backend demo` made or changed an account.
     DemoArranged,
     /// Somebody who may looked into the record: of this account, or of all.
@@ -159,6 +167,10 @@ impl Act {
             Self::IdentityLinked => "identity.linked",
             Self::IdentityRemoved => "identity.removed",
             Self::SigningKeysReplaced => "signing_keys.replaced",
+            Self::ServiceAccountCreated => "service_account.created",
+            Self::ServiceAccountDeleted => "service_account.deleted",
+            Self::ServiceKeyCreated => "service_account.key_created",
+            Self::ServiceKeyDeleted => "service_account.key_deleted",
             Self::DemoArranged => "user.demo_arranged",
             Self::RecordRead => "audit.read",
             Self::RoleCreated => "role.created",

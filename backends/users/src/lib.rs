@@ -4,7 +4,7 @@
 //! or [`social`] → [`mfa`] → [`session`] → [`me`] → [`step_up`] → [`second_factor`], [`passkey`],
 //! [`password_change`], [`contact_change`], [`api_key`]; [`password_reset`] when something is
 //! forgotten, and [`revocation`] when what they hold is taken back. [`well_known`] tells browsers where
-//! the pages are.
+//! the pages are. Programs are [`service_account`]s, and speak [`oauth`].
 //!
 //! Beneath them: [`contact`], [`email`], [`password`], [`code`] and [`key`] are what comes in and what
 //! it is worth; [`challenge`] proves a contact, [`link_page`] is where the link of a mail leads,
@@ -35,6 +35,7 @@ mod login;
 mod me;
 mod mfa;
 mod notice;
+mod oauth;
 mod otp;
 mod pace;
 mod passkey;
@@ -48,6 +49,7 @@ mod revocation;
 mod rights;
 mod role;
 mod second_factor;
+mod service_account;
 mod session;
 mod signing_key;
 mod social;
@@ -332,6 +334,17 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(api_key::list, api_key::create))
         .routes(routes!(api_key::change, api_key::revoke))
         .routes(routes!(api_key::rotate))
+        .routes(routes!(oauth::token::oauth_token))
+        .routes(routes!(oauth::introspect::oauth_introspect))
+        .routes(routes!(oauth::revoke::oauth_revoke))
+        .routes(routes!(oauth::userinfo::userinfo))
+        .routes(routes!(
+            service_account::list_accounts,
+            service_account::create_account
+        ))
+        .routes(routes!(service_account::delete_account))
+        .routes(routes!(service_account::keys::create_key))
+        .routes(routes!(service_account::keys::delete_key))
         .routes(routes!(signing_key::rotate::rotate_keys))
         // Pages for people are in no document that programs read.
         .merge(link_page::routes())
@@ -364,6 +377,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(jwks::jwks))
         .routes(routes!(well_known::change_password))
         .routes(routes!(well_known::passkey_endpoints))
+        .routes(routes!(oauth::metadata::oauth_metadata))
+        .routes(routes!(oauth::metadata::openid_configuration))
         .merge(personal)
         // Gateways alone ask for it, so it is in no document that clients read.
         .route("/internal/v1/revocations", routing::get(revocation::feed))

@@ -8,6 +8,7 @@
 //! spent token is proof that two parties hold the family, and as nobody can tell which one is the
 //! thief it ends for both.
 
+mod by_token;
 mod cookie;
 pub(crate) mod list;
 mod refresh_token;
@@ -31,7 +32,6 @@ use uuid::Uuid;
 use web::{Caller, Input, Problem};
 
 use cookie::InCookie;
-use refresh_token::RefreshToken;
 
 use crate::{
     App,
@@ -46,6 +46,8 @@ use crate::{
     step_up::Fresh,
     token::{self, Subject},
 };
+pub(crate) use by_token::{end_by_token, end_one, living};
+pub(crate) use refresh_token::RefreshToken;
 use store::TokenState;
 pub(crate) use store::{End, end_all};
 
@@ -183,6 +185,17 @@ pub(crate) async fn refresh(
     let in_cookie = wish.refresh_token.is_none();
     let parent = wish.refresh_token.or_else(|| cookie::read(&headers));
     let parent = parent.ok_or(SessionError::InvalidToken)?;
+    spend(&app, parent, in_cookie, &client, now).await
+}
+
+/// Spends a refresh token, however it came.
+pub(crate) async fn spend(
+    app: &App,
+    parent: RefreshToken,
+    in_cookie: bool,
+    client: &Client,
+    now: OffsetDateTime,
+) -> Result<Issued, SessionError> {
     let mut tx = app.pool.begin().await?;
     // Locks the session, so that of fifty who spend one token at once the first decides.
     let (session, state) = store::lock(&mut tx, &parent.hash())
@@ -190,7 +203,7 @@ pub(crate) async fn refresh(
         .ok_or(SessionError::InvalidToken)?;
     let mut successor = parent.successor(&app.refresh_key);
     match judge(&session, &state, now) {
-        Verdict::Rotate => rotate(&mut tx, &session, &parent, &successor, &client, now).await?,
+        Verdict::Rotate => rotate(&mut tx, &session, &parent, &successor, client, now).await?,
         // A successor that was spent as well would end the session when it is brought the next time.
         Verdict::Repeat => {
             while store::is_spent(&mut tx, &successor.hash()).await? {
@@ -208,7 +221,7 @@ pub(crate) async fn refresh(
     let account = account::store::by_id(&mut *tx, session.account_id).await?;
     let goes_on = |it: &Account| matches!(it.standing(now), Standing::Active | Standing::Frozen);
     let account = account.filter(goes_on).ok_or(SessionError::InvalidToken)?;
-    let issued = issue(&app, &account, &session, successor, in_cookie, now)?;
+    let issued = issue(app, &account, &session, successor, in_cookie, now)?;
     tx.commit().await?;
     Ok(issued)
 }

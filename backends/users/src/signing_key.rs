@@ -125,6 +125,13 @@ impl Keys {
         Ok(signer.clone())
     }
 
+    /// Reads a token that one of the published keys has signed.
+    pub(crate) fn read(&self, token: &str) -> Option<serde_json::Value> {
+        let set = self.set.load();
+        let mut keys = set.iter().flat_map(|set| &set.keys);
+        keys.find_map(|(_, signer)| signer.read(token))
+    }
+
     /// The public halves, as they are published.
     pub(crate) fn document(&self) -> Result<Arc<JwksDocument>, NoSigningKey> {
         let set = self.set.load();

@@ -8,7 +8,9 @@ mod store;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
-use crate::{api_key, budget, challenge, contact_change, device, mfa, passkey, revocation, social};
+use crate::{
+    api_key, budget, challenge, contact_change, device, mfa, oauth, passkey, revocation, social,
+};
 
 /// How long sign-ins to no account are kept: long enough to look into a wave of them.
 const STRANGERS_KEPT: Duration = Duration::weeks(1);
@@ -27,6 +29,7 @@ pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx
     while store::strangers(pool, now - STRANGERS_KEPT, BATCH).await? == BATCH as u64 {}
     while store::refresh_tokens(pool, now, BATCH).await? == BATCH as u64 {}
     while store::sessions(pool, now, BATCH).await? == BATCH as u64 {}
+    while oauth::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while revocation::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while store::api_keys(pool, now, BATCH).await? == BATCH as u64 {}
     while store::api_key_secrets(pool, now, BATCH).await? == BATCH as u64 {}

@@ -24,20 +24,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(&request) {
+        if !is_of(&request, "application/json") {
             return Err(unsupported_media_type());
         }
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| {
-                if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-                    too_large()
-                } else {
-                    Problem::bad_body("the body did not arrive whole")
-                }
-            })?;
-        parse(&body).map(Self)
+        parse(&whole(request, state).await?).map(Self)
     }
+}
+
+/// The whole body, which is no longer than bodies may be.
+pub(crate) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection| {
+            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+                too_large()
+            } else {
+                Problem::bad_body("the body did not arrive whole")
+            }
+        })
 }
 
 /// A field of a change that may be left out and is no null when it is there, since null would read as
@@ -48,7 +52,8 @@ pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-fn is_json(request: &Request) -> bool {
+/// Whether the body is declared as `wanted`, once.
+pub(crate) fn is_of(request: &Request, wanted: &str) -> bool {
     let mut values = request.headers().get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return false;
@@ -57,7 +62,7 @@ fn is_json(request: &Request) -> bool {
         return false;
     };
     let media_type = value.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/json")
+    media_type.eq_ignore_ascii_case(wanted)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

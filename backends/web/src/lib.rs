@@ -4,6 +4,7 @@
 mod caller;
 mod client;
 mod document;
+mod form;
 mod gateway;
 mod guard;
 mod idempotency;
@@ -16,6 +17,7 @@ mod request;
 pub use caller::Caller;
 pub use client::client_address;
 pub use document::document;
+pub use form::Form;
 pub use gateway::Gateway;
 pub use guard::guarded;
 pub use idempotency::{Fingerprint, IdempotencyKey};

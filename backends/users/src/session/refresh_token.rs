@@ -16,6 +16,11 @@ use crate::key::{Key, Tag};
 pub(crate) struct RefreshToken(String);
 
 impl RefreshToken {
+    /// Takes whatever text somebody brings for one.
+    pub(crate) fn brought(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// Draws the first token of a family.
     pub(crate) fn random() -> Result<Self, getrandom::Error> {
         let mut bits = [0; 32];

@@ -7,20 +7,19 @@ use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use sqlx::PgConnection;
 use thiserror::Error;
 use time::OffsetDateTime;
-use web::{Caller, Problem};
+use web::Problem;
 
 use super::{BELL, Keys, KeysError, schedule, store};
 use crate::{
     App,
     audit::{self, Act},
     rights::{Permission, RightsError},
+    step_up::Fresh,
 };
 
 /// Why the keys stay as they are.
 #[derive(Debug, Error)]
 pub(crate) enum RotationError {
-    #[error("keys are changed by somebody who is signed in")]
-    NotSignedIn,
     #[error(transparent)]
     Rights(#[from] RightsError),
     #[error(transparent)]
@@ -39,15 +38,14 @@ pub(crate) enum RotationError {
     post, path = "/v1/signing-keys/rotate", operation_id = "rotateSigningKeys", tag = "keys",
     responses(
         (status = 204, description = "Another key signs, and the old ones are published no longer"),
-        (status = 403, description = "No role of the caller's has `keys.manage` (`forbidden`), or they have no session (`session_required`)"),
+        (status = 403, description = "No role of the caller's has `keys.manage` (`forbidden`), a fresh proof is due (`second_factor_required`), or there is no session (`session_required`)"),
     )
 )]
 pub(crate) async fn rotate_keys(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    Fresh(caller): Fresh,
 ) -> Result<StatusCode, RotationError> {
     app.rights.require(&caller, Permission::KeysManage)?;
-    caller.sid.ok_or(RotationError::NotSignedIn)?;
     let now = app.clock.now();
     let keys = app.tokens.keys();
     let _looking = keys.looking.lock().await;
@@ -89,11 +87,6 @@ impl Keys {
 impl From<RotationError> for Problem {
     fn from(error: RotationError) -> Self {
         match error {
-            RotationError::NotSignedIn => Problem::new(
-                StatusCode::FORBIDDEN,
-                "session_required",
-                "Sign in to change keys",
-            ),
             RotationError::Rights(error) => error.into(),
             RotationError::Keys(_) | RotationError::Store(_) => Problem::internal(error),
         }

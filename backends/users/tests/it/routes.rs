@@ -233,6 +233,19 @@ fn table() -> Vec<(&'static str, Value, Statuses)> {
             none.clone(),
             [401, 403, 403, 200, 403, 200],
         ),
+        // Programs. What speaks OAuth is asked by forms, and these are none.
+        ("oauthMetadata", none.clone(), open(200)),
+        ("openidConfiguration", none.clone(), open(200)),
+        ("oauthToken", none.clone(), open(415)),
+        ("oauthIntrospect", none.clone(), open(415)),
+        ("oauthRevoke", none.clone(), open(415)),
+        ("userinfo", none.clone(), known(200)),
+        ("listServiceAccounts", none.clone(), admin(200)),
+        ("createServiceAccount", json!({"name": "x"}), admin(201)),
+        ("deleteServiceAccount", none.clone(), admin(404)),
+        ("createServiceKey", json!({}), admin(404)),
+        ("deleteServiceKey", none.clone(), admin(404)),
+        ("rotateSigningKeys", none.clone(), admin(204)),
         // People.
         ("listUsers", none.clone(), staff(200)),
         (
@@ -372,6 +385,7 @@ async fn every_operation_has_a_rule_and_keeps_it() {
             let path = operation
                 .path
                 .replace("{id}", &other.id.to_string())
+                .replace("{key_id}", &other.id.to_string())
                 .replace("{name}", "user")
                 .replace("{provider}", "google")
                 .replace("{api}", "wallets");
@@ -437,7 +451,10 @@ async fn nobody_gets_at_what_is_anothers() {
         let body = bodies.get(&*operation.id).cloned().unwrap_or_default();
         for id in &ids {
             let eve = account(&stage, &["user"]).await;
-            let path = operation.path.replace("{id}", &id.to_string());
+            let path = operation
+                .path
+                .replace("{id}", &id.to_string())
+                .replace("{key_id}", &id.to_string());
             let status = ask(&stage, Some(&eve.who), &operation, &path, &body).await;
             assert!(
                 matches!(status, 403 | 404),

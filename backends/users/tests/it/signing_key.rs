@@ -188,8 +188,8 @@ async fn a_key_in_other_hands_is_gone_at_once_and_everywhere() {
     assert_eq!((refused.status, refused.code()), (403, "forbidden"));
     let refused = one.post_as(&one.admin(ann), path).await;
     assert_eq!((refused.status, refused.code()), (403, "session_required"));
-    let mut admin = one.admin(ann);
-    admin.sid = Some(session.to_string());
+    let mut admin = one.user_in(ann, session);
+    admin.roles = vec!["admin".to_owned()];
     assert_eq!(one.post_as(&admin, path).await.status, 204);
 
     let now = keys(&one).await;

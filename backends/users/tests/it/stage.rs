@@ -161,6 +161,39 @@ impl Stage {
         send(self.0.post(path).json(&body)).await
     }
 
+    /// A form, as OAuth has them, and an `Authorization` where there is one.
+    pub(crate) async fn form(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        authorization: Option<&str>,
+    ) -> Answer {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(fields);
+        let mut call = self
+            .0
+            .post(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form.finish());
+        if let Some(authorization) = authorization {
+            call = call.header("authorization", authorization);
+        }
+        send(call).await
+    }
+
+    /// Somebody who has a role, in a session, and has proven it this very moment.
+    pub(crate) async fn officer(&self, email: &str, role: &str) -> Principal {
+        let id = self.member(email).await;
+        let sql =
+            "insert into users.account_role (account_id, role, granted_at) values ($1, $2, $3)";
+        let granted = sqlx::query(sql).bind(id).bind(role).bind(self.now());
+        granted.execute(self.pool()).await.expect(sql);
+        Principal {
+            roles: vec![role.to_owned(), "user".to_owned()],
+            ..self.user_in(id, Uuid::now_v7())
+        }
+    }
+
     pub(crate) async fn post_as(&self, who: &Principal, path: &str) -> Answer {
         send(
             self.0
