@@ -51,7 +51,7 @@ done
 # and only they fail.
 from_elsewhere() {
   case " $* " in *" test "*)
-    for name in provider twilio browser; do
+    for name in browser openid-client provider twilio; do
       "$(dirname "$0")/npm.sh" $name || echo "npm's packages for $name could not be installed" >&2
     done
     "$(dirname "$0")/pip.sh" schemathesis || echo "schemathesis could not be installed from PyPI" >&2 ;;

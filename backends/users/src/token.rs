@@ -177,7 +177,7 @@ impl TokenSigner {
             "scope": client.scopes.join(" "),
             "roles": client.roles,
         });
-        self.keys.sign(&claims, now)
+        Ok(self.keys.signer(now)?.token(&claims))
     }
 
     /// What a token of ours says that is good now, as far as it can tell by itself; none of anything

@@ -8,6 +8,7 @@ pub mod product;
 // Its parts, each useful to tests by itself.
 pub mod browser;
 pub mod inbox;
+pub mod openid_client;
 pub mod postgres;
 pub mod provider;
 pub mod redis;

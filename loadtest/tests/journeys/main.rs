@@ -8,6 +8,7 @@ mod bystander;
 mod client;
 mod guard;
 mod logout;
+mod oauth;
 mod observed;
 mod outage;
 mod passkey;
