@@ -9,6 +9,9 @@ use super::{
 };
 use crate::stage::Stage;
 
+/// What becomes of a signed token.
+type Bend = fn(String) -> String;
+
 async fn accounts(stage: &Stage) -> i64 {
     let all = "select count(*) from users.account";
     stage.column::<i64>(all).await.pop().expect("a count")
@@ -62,7 +65,7 @@ async fn users_16_18_an_id_token_that_is_not_for_this_sign_in_is_not_believed() 
         let first = if claims.starts_with('e') { "f" } else { "e" };
         format!("{header}.{first}{}.{signature}", &claims[1..])
     };
-    let bends: [(&str, fn(String) -> String); 4] = [
+    let bends: [(&str, Bend); 4] = [
         ("alg none", unsigned),
         ("HS256 with the public key", |token| confused(&token)),
         ("touched", touched),
