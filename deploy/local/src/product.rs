@@ -103,9 +103,9 @@ impl Product {
             database_url,
             redis_url,
         } = options;
-        let has_redis = redis_url.is_some();
+        let redis = redis_url.clone();
         let prepared = tokio::task::spawn_blocking(move || {
-            Prepared::make(place, ports, database_url, has_redis)
+            Prepared::make(place, ports, database_url, redis.as_deref())
         });
         let Prepared {
             place,

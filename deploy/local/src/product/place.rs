@@ -150,7 +150,7 @@ impl Prepared {
         mut place: Place,
         ports: Ports,
         database_url: Option<String>,
-        has_redis: bool,
+        redis_url: Option<&str>,
     ) -> anyhow::Result<Self> {
         ensure!(
             place.routes().is_file(),
@@ -167,7 +167,7 @@ impl Prepared {
         place.make_logs()?;
         secrets::ensure(&place.var().join("secrets"))?;
         certs::ensure(&place.certs())?;
-        config::write_backend(&place.backend_yaml(), &ports, has_redis)?;
+        config::write_backend(&place.backend_yaml(), &ports, redis_url.is_some())?;
         let people = people::ensure(&place.demo())?;
         let (cluster, database_url) = match database_url {
             Some(url) => (None, url),
@@ -188,10 +188,11 @@ impl Prepared {
             Some(_) => "bring the database up to date",
             None => "bring the database that DATABASE_URL names up to date",
         };
-        prepared.run(&backend, database, &["migrate"])?;
+        prepared.run(&backend, redis_url, database, &["migrate"])?;
         let demo = prepared.place.demo();
         prepared.run(
             &backend,
+            redis_url,
             "make the demo accounts",
             &["demo", &demo.to_string_lossy()],
         )?;
@@ -199,13 +200,20 @@ impl Prepared {
     }
 
     /// Runs the backend once with its configuration.
-    fn run(&self, backend: &Path, what: &str, verb: &[&str]) -> anyhow::Result<()> {
+    fn run(
+        &self,
+        backend: &Path,
+        redis_url: Option<&str>,
+        what: &str,
+        verb: &[&str],
+    ) -> anyhow::Result<()> {
         let log = self.place.log("backend");
         let output = Command::new(backend)
             .args(verb)
             .arg("--config")
             .arg(self.place.backend_yaml())
             .env("DATABASE_URL", &self.database_url)
+            .envs(redis_url.map(|url| ("REDIS_URL", url)))
             .output()
             .with_context(|| format!("{what}: start {}", backend.display()))?;
         let said = [output.stdout, output.stderr].concat();
