@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::npm;
+use crate::registries;
 
 const SCRIPT: &str = include_str!("../openid-client/call.mjs");
 /// What was installed must be what this says.
@@ -23,7 +23,7 @@ pub fn call(ca: &Path, wish: &Value) -> anyhow::Result<Vec<Value>> {
         .env("OPENID_CLIENT", wish.to_string())
         .env(
             "OPENID_CLIENT_MODULES",
-            npm::modules("openid-client", LOCK)?,
+            registries::modules("openid-client", LOCK)?,
         )
         .env("NODE_EXTRA_CA_CERTS", ca)
         .output()
