@@ -13,5 +13,5 @@ mod users;
 pub use envelope::{Envelope, Event, OpenError};
 pub use users::{
     AddressKnown, AuditHead, Channel, CodeIssued, Notice, Purpose, SecurityNotice, StandingChanged,
-    UserVerified,
+    UserErased, UserVerified,
 };

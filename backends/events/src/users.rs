@@ -158,6 +158,25 @@ impl std::fmt::Debug for SecurityNotice {
     }
 }
 
+/// Somebody was erased at their own wish: whoever keeps something personal of theirs forgets it now,
+/// but for what must be kept by law.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserErased {
+    /// Who it was.
+    pub user_id: Uuid,
+    /// Their addresses and numbers, of each the SHA-256 in hex of `user_id` as text followed by it:
+    /// enough to find it again where it is kept, and no place more where it is told.
+    pub addresses: Vec<String>,
+}
+
+impl Event for UserErased {
+    const TOPIC: &'static str = "users.erased";
+
+    fn key(&self) -> String {
+        self.user_id.to_string()
+    }
+}
+
 /// The record of acts has grown. Whoever keeps this can prove later that nothing up to here was
 /// changed since, nor cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

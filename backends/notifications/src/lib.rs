@@ -2,11 +2,12 @@
 //!
 //! The stories, in the order a message meets them: [`inform`] hears of an event and notes what is to
 //! be said, [`budget`] holds texts to what they may cost, [`outgoing`] says it, [`list`] shows how it
-//! went, [`sweep`] forgets. Beneath them: [`letter`] is what is said in which words, [`post`] is the
+//! went, [`sweep`] forgets in time, and [`forget`] at once. Beneath them: [`letter`] is what is said in which words, [`post`] is the
 //! way to the mail server, [`sms`] the way to people's phones.
 
 mod budget;
 mod channel;
+mod forget;
 mod inform;
 mod letter;
 mod list;
@@ -97,9 +98,11 @@ impl host::App for Notifications {
             pool: pool.clone(),
             cursors: Cursors::new(host.cursor_key()),
         });
+        let mut consumers = inform::consumers(&pool, &clock, &till);
+        consumers.push(forget::consumer(&pool));
         Ok(Parts {
             routes: web::guarded(Self::NAME, routes().with_state(app), host),
-            consumers: inform::consumers(&pool, &clock, &till),
+            consumers,
             jobs: vec![outgoing::job(sender), sweep::job(pool, clock)],
             ..Parts::default()
         })

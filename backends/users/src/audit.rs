@@ -3,7 +3,8 @@
 //! a chain, so that a change that was forced upon it is found ([`chain`], `0020_audit_chain.sql`).
 //!
 //! [`head`] signs where the chain ends, [`proof`] walks it, [`list`] shows the record to those whom
-//! it concerns. Nothing of it is ever swept.
+//! it concerns. Nothing of it is ever swept. Should it grow too large for one place, acts and links up to
+//! some link may move to an archive together: the walk can begin at the link behind it.
 
 mod chain;
 pub(crate) mod head;
@@ -24,6 +25,7 @@ use web::Problem;
 
 use crate::{client::Client, rights::RightsError, signing_key::NoSigningKey};
 
+pub(crate) use chain::hex;
 pub(crate) use store::note_stranger;
 
 /// What can happen. The names are kept for ever: people search for them.
@@ -97,6 +99,16 @@ pub(crate) enum Act {
     ServiceKeyDeleted,
     /// `backend demo` made or changed an account.
     DemoArranged,
+    /// Somebody asked for a copy of all that is known of them.
+    ExportAsked,
+    /// Somebody fetched that copy.
+    ExportFetched,
+    /// Somebody gave up their account; it will be erased.
+    ErasureAsked,
+    /// Somebody had an account back that was given up.
+    ErasureUndone,
+    /// The person behind the account was forgotten.
+    Erased,
     /// Somebody who may looked into the record: of this account, or of all.
     RecordRead,
     /// Somebody made a role.
@@ -172,6 +184,12 @@ impl Act {
             Self::ServiceKeyCreated => "service_account.key_created",
             Self::ServiceKeyDeleted => "service_account.key_deleted",
             Self::DemoArranged => "user.demo_arranged",
+            Self::ExportAsked => "user.export_asked",
+            Self::ExportFetched => "user.export_fetched",
+            Self::ErasureAsked => "user.erasure_asked",
+            Self::ErasureUndone => "user.erasure_undone",
+            // The walk of the record asks for this name (audit/store.rs).
+            Self::Erased => "user.erased",
             Self::RecordRead => "audit.read",
             Self::RoleCreated => "role.created",
             Self::RoleChanged => "role.changed",

@@ -27,6 +27,8 @@ mod contact_change;
 mod demo;
 mod device;
 mod email;
+mod erasure;
+mod export;
 mod factor;
 mod jwks;
 mod key;
@@ -169,6 +171,8 @@ struct App {
     pages: well_known::Pages,
     audit_cursors: key::Key,
     social: social::Desk,
+    /// Seals copies of what is known of people.
+    exports: key::Key,
 }
 
 impl host::App for Users {
@@ -192,6 +196,8 @@ impl host::App for Users {
             rights::job(app.clone()),
             audit::head::job(app.clone()),
             people::lift::job(app.clone()),
+            export::job(app.clone()),
+            erasure::job(app.clone()),
             signing_key::job(keys),
         ];
         if let Some(redis) = host.redis() {
@@ -273,6 +279,7 @@ impl App {
             audit_cursors: key.derive("cursor of the record"),
             cursors: web::page::Cursors::new(host.cursor_key()),
             social: social::Desk::new(config.social, &config.base_url, &key)?,
+            exports: key.derive("export"),
             party,
             pages,
         })
@@ -348,6 +355,10 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(signing_key::rotate::rotate_keys))
         // Pages for people are in no document that programs read.
         .merge(link_page::routes())
+        .routes(routes!(export::ask))
+        .routes(routes!(export::fetch))
+        .routes(routes!(erasure::erase_me))
+        .routes(routes!(erasure::restore))
         .routes(routes!(audit::list::own))
         .routes(routes!(audit::list::all))
         .routes(routes!(audit::head::head))

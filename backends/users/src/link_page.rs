@@ -22,6 +22,7 @@ use crate::{
     challenge::LinkToken,
     client::Client,
     contact_change::{self, UndoToken},
+    erasure,
     login::Entrance,
     otp,
     password::Password,
@@ -86,6 +87,13 @@ const UNDO: Page = Page {
     button: "Undo it",
     asks_password: false,
 };
+const KEEP: Page = Page {
+    path: "/auth/keep-account",
+    title: "Keep your account",
+    words: "Your account was given up, and waits for its erasure. This has it back as it was; keys for programs are made anew.",
+    button: "Keep my account",
+    asks_password: false,
+};
 
 /// Every page and its button.
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -95,6 +103,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .route(RESET.path, get(show_reset).post(reset))
         .route(CHANGE_EMAIL.path, get(show_change_email).post(change_email))
         .route(UNDO.path, get(show_undo).post(undo))
+        .route(KEEP.path, get(show_keep).post(keep))
 }
 
 async fn show_verify(Query(link): Query<Link>) -> Response {
@@ -115,6 +124,10 @@ async fn show_change_email(Query(link): Query<Link>) -> Response {
 
 async fn show_undo(Query(link): Query<Link>) -> Response {
     UNDO.show(&link)
+}
+
+async fn show_keep(Query(link): Query<Link>) -> Response {
+    KEEP.show(&link)
 }
 
 /// The button that opens an account.
@@ -192,6 +205,15 @@ async fn undo(State(app): State<Arc<App>>, RawForm(form): RawForm) -> Response {
             "The change is undone",
             "Everybody was signed out. A code to choose another password is on its way to you.",
         ),
+        Err(error) => refused(error.into()),
+    }
+}
+
+/// The button that has an account back.
+async fn keep(State(app): State<Arc<App>>, client: Client, RawForm(form): RawForm) -> Response {
+    let form = Form::read(&form);
+    match erasure::undo(&app, form.value("token"), &client).await {
+        Ok(()) => said("Your account is yours", "You can sign in as before."),
         Err(error) => refused(error.into()),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use store::sweep;
 use crate::{
     App,
     account::{self, Account},
-    audit::{self, Act},
+    audit::{Act, Entry},
     client::Client,
     factor::{self, Factor, Kind},
     key::Tag,
@@ -252,7 +252,8 @@ pub(crate) async fn verify(
         Ok(examined) => examined,
         Err(error) => {
             let mut tx = app.pool.begin().await?;
-            audit::record(&mut tx, now, Act::SecondFactorRefused, account.id, None).await?;
+            let refused = Entry::new(Act::SecondFactorRefused, account.id).from(&client);
+            refused.record(&mut tx, now).await?;
             tx.commit().await?;
             return Err(error.into());
         }

@@ -36,7 +36,7 @@ use cookie::InCookie;
 use crate::{
     App,
     account::{self, Account, Standing},
-    audit::{self, Act},
+    audit::{self, Act, Entry},
     client::Client,
     device::Seen,
     factor::Factor,
@@ -212,7 +212,7 @@ pub(crate) async fn spend(
         }
         Verdict::Expired => return Err(SessionError::InvalidToken),
         Verdict::Reused => {
-            end_family(&mut tx, &session, now).await?;
+            end_family(&mut tx, &session, &client, now).await?;
             tx.commit().await?;
             return Err(SessionError::InvalidToken);
         }
@@ -248,11 +248,13 @@ async fn rotate(
 async fn end_family(
     tx: &mut PgConnection,
     session: &store::Session,
+    client: &Client,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     let (session_id, user_id) = (session.id, session.account_id);
     store::end(tx, session_id, user_id, End::TokenReuse, now).await?;
-    audit::record(tx, now, Act::TokenReused, user_id, Some(session_id)).await?;
+    let reused = Entry::new(Act::TokenReused, user_id).session(session_id);
+    reused.from(client).record(tx, now).await?;
     if let Some(account) = account::store::by_id(&mut *tx, user_id).await? {
         notice::tell(tx, &account, Notice::TokenReused, None, now).await?;
     }

@@ -22,7 +22,7 @@ use web::{Caller, Input, Problem};
 use crate::{
     App,
     account::{self, Account, Standing},
-    audit::{self, Act},
+    audit::{Act, Entry},
     client::Client,
     factor::{self, Kind},
     second_factor::{self, Asked, Proof, ProofError, Prover},
@@ -205,7 +205,8 @@ pub(crate) async fn verify(
     let account = account.ok_or(StepUpError::Gone)?;
     let factor = examined.settle(&mut tx, &prover, now).await?;
     let stepped = session::step_up(&app, &mut tx, &account, session_id, factor, now).await?;
-    audit::record(&mut tx, now, Act::SteppedUp, account.id, Some(session_id)).await?;
+    let stepped_up = Entry::new(Act::SteppedUp, account.id).session(session_id);
+    stepped_up.from(&client).record(&mut tx, now).await?;
     tx.commit().await?;
     Ok(Json(stepped))
 }

@@ -9,7 +9,8 @@ use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
 use crate::{
-    api_key, budget, challenge, contact_change, device, mfa, oauth, passkey, revocation, social,
+    api_key, budget, challenge, contact_change, device, export, mfa, oauth, passkey, revocation,
+    social,
 };
 
 /// How long sign-ins to no account are kept: long enough to look into a wave of them.
@@ -26,6 +27,7 @@ pub(crate) async fn sweep(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx
     while social::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while budget::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while device::sweep(pool, now - device::FORGOTTEN_AFTER, BATCH).await? == BATCH as u64 {}
+    while export::sweep(pool, now, BATCH).await? == BATCH as u64 {}
     while store::strangers(pool, now - STRANGERS_KEPT, BATCH).await? == BATCH as u64 {}
     while store::refresh_tokens(pool, now, BATCH).await? == BATCH as u64 {}
     while store::sessions(pool, now, BATCH).await? == BATCH as u64 {}

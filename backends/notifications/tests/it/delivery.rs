@@ -1,4 +1,4 @@
-use events::{AddressKnown, Channel};
+use events::{AddressKnown, Channel, UserErased};
 
 use notifications::Config;
 
@@ -18,6 +18,31 @@ async fn a_code_reaches_its_address_and_is_forgotten() {
     assert_eq!(mail[0].subject, "Your verification code");
     assert!(mail[0].text.contains("314159") && mail[0].text.contains("https://vorota.example"));
     assert_eq!(stage.message_that_is("sent").await, (1, false));
+    stage.app.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_sent_to_somebody_is_forgotten_when_they_are() {
+    let stage = Stage::start().await;
+    for to in ["ann@example.com", "bob@example.com"] {
+        stage.app.deliver(&code_for(to)).await.1.expect("noted");
+    }
+    stage.mail_of(2).await;
+    let erased = UserErased {
+        user_id: uuid::Uuid::from_u128(0xa),
+        addresses: vec![
+            "0000000000000000000000000000000000000000000000000000000000000000".to_owned(),
+            // sha256sum of the id and ann@example.com
+            "d7f99d5a013991d254013e60c3aab7bf7ad546b44c37ada85ce8cdf9797a675d".to_owned(),
+        ],
+    };
+    stage.app.deliver(&erased).await.1.expect("forgotten");
+    let left = "select recipient from notifications.message";
+    let left: Vec<String> = sqlx::query_scalar(left)
+        .fetch_all(stage.app.pool())
+        .await
+        .expect("messages");
+    assert_eq!(left, ["bob@example.com"]);
     stage.app.stop().await;
 }
 

@@ -149,7 +149,7 @@ fn hash(previous: &Hash, act: &Recorded) -> Hash {
 }
 
 /// A hash as people read it.
-pub(super) fn hex(hash: &[u8]) -> String {
+pub(crate) fn hex(hash: &[u8]) -> String {
     use std::fmt::Write;
     hash.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -7,7 +7,7 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
 };
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use utoipa::{IntoParams, ToSchema};
 use web::{Caller, Problem};
 
@@ -127,7 +127,7 @@ pub(crate) async fn verify(
         return Err(AuditError::BadRange.into());
     }
     let last = wish.to.unwrap_or(i64::MAX);
-    let proof = prove(&app, from, last, limit.into(), kept).await;
+    let proof = prove(&app.pool, from, last, limit.into(), kept).await;
     let proof = proof.map_err(AuditError::from)?;
     if let Some(BrokenLink { n, what }) = proof.broken {
         tracing::error!(n, what, "the record is not what it was");
@@ -136,14 +136,14 @@ pub(crate) async fn verify(
 }
 
 async fn prove(
-    app: &App,
+    pool: &PgPool,
     from: i64,
     to: i64,
     limit: i64,
     kept: Option<Kept>,
 ) -> Result<RecordProof, sqlx::Error> {
     // All of one moment, so that what commits meanwhile does not look like a flaw.
-    let mut tx = store::moment(&app.pool).await?;
+    let mut tx = store::moment(pool).await?;
     let head = store::head(&mut *tx).await?;
     let end = to.min(head.n);
     let last = end.min(from.saturating_add(limit - 1));
@@ -259,4 +259,11 @@ async fn compare(
     };
     let holds = hash.is_some_and(|hash| chain::hex(&hash) == kept.hash);
     Ok((!holds).then(|| BrokenLink::new(kept.n, Flaw::Rewritten)))
+}
+
+/// What is broken in the whole of a record, and how many particulars are gone with their person.
+#[cfg(test)]
+pub(crate) async fn judged(pool: &PgPool) -> Result<(Option<&'static str>, i64), sqlx::Error> {
+    let proof = prove(pool, 1, i64::MAX, MOST.into(), None).await?;
+    Ok((proof.broken.map(|broken| broken.what), proof.erased))
 }

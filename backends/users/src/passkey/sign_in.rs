@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     App, account,
-    audit::{self, Act},
+    audit::{self, Act, Entry},
     client::Client,
     factor::Factor,
     login::{self, Entrance},
@@ -66,8 +66,11 @@ pub(crate) async fn verify(
         Ok(account_id) => account::store::by_id(&mut *tx, account_id).await?,
         Err(Unproven { account_id }) => {
             match account_id {
-                Some(id) => audit::record(&mut tx, now, Act::SignInRefused, id, None).await?,
-                None => audit::note_stranger(&mut tx, now).await?,
+                Some(id) => {
+                    let refused = Entry::new(Act::SignInRefused, id).from(&client);
+                    refused.record(&mut tx, now).await?;
+                }
+                None => audit::record_stranger(&mut tx, &client, now).await?,
             }
             tx.commit().await?;
             return Err(PasskeyError::NotProven);

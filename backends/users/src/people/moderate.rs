@@ -24,7 +24,7 @@ use crate::{
     App, SCHEMA,
     account::{self, Account, Standing},
     audit::{Act, Entry},
-    notice,
+    erasure, notice,
     revocation::{self, Revoked},
     rights::{self, Permission},
     role::Description,
@@ -342,6 +342,9 @@ pub(super) async fn turn(
         notice::tell(&mut act.tx, &act.account, what, reason, now).await?;
     }
     let mut revoked = vec![Revoked::Subject(id)];
+    if after == Standing::Deleted {
+        revoked.extend(erasure::schedule(&mut act.tx, &act.account, None, now).await?);
+    }
     if matches!(after, Standing::Banned | Standing::Deleted) {
         revoked.extend(end_all(&mut act.tx, id, None, End::Standing, now).await?);
     }
@@ -349,7 +352,7 @@ pub(super) async fn turn(
 }
 
 /// Tells the other apps what an account is good for from now on.
-pub(super) async fn announce(
+pub(crate) async fn announce(
     tx: &mut PgConnection,
     account: &Account,
     standing: Standing,

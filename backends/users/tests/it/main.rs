@@ -15,6 +15,7 @@ mod passkey;
 mod passkey_refusal;
 mod password;
 mod people;
+mod privacy;
 mod register;
 mod revocation;
 mod rights;
