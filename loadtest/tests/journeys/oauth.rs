@@ -46,7 +46,7 @@ async fn oauth_is_what_openid_client_takes_for_it() {
     })
     .await;
     let refused = call(&stage, &by_secret, json!([["clientCredentials", {}]])).await;
-    assert_eq!(refused[0]["error"], "invalid_client", "{refused:?}");
+    assert_eq!(refused[0]["status"], 401, "{refused:?}");
 }
 
 async fn discovery(stage: &Stage) {
@@ -116,10 +116,7 @@ async fn programs(
     assert_eq!(too_much[0]["error"], "invalid_scope", "{too_much:?}");
     let other = json!({ "id": id, "secret": "sk_wrong", "method": "client_secret_basic" });
     let refused = call(stage, &other, json!([["clientCredentials", {}]])).await;
-    assert_eq!(
-        (&refused[0]["error"], &refused[0]["status"]),
-        (&json!("invalid_client"), &json!(401))
-    );
+    assert_eq!(refused[0]["status"], 401, "{refused:?}");
     let known = call(stage, reader, json!([["introspect", "nothing"]])).await;
     assert_eq!(known[0]["answer"], json!({ "active": false }));
 }
