@@ -4,7 +4,7 @@
 target := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo bench bench-limits fuzz schema sqlx
+.PHONY: help run test check demo bench bench-limits bench-users fuzz schema sqlx
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf 'make %-13s %s\n' "$$name" "$$what"; done
@@ -39,6 +39,11 @@ bench-limits: ## Measure how well three gateways hold a limit together
 	@deploy/local/install.sh build run
 	cargo build --release --locked -p loadtest -p gateway
 	@"$(target)/release/loadtest" limits
+
+bench-users: ## Measure what sign-ins and refreshes cost, and a flood of them
+	@deploy/local/install.sh build run
+	cargo build --release --locked -p loadtest -p gateway -p backend
+	@"$(target)/release/loadtest" users
 
 fuzz: ## Give the gateway's parsers random bytes, each for MINUTES (12)
 	@deploy/local/install.sh build
