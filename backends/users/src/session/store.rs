@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::list::SessionView;
 use crate::{
+    account::Account,
     client::Client,
     factor::{self, Factor},
     key::Tag,
@@ -91,29 +92,6 @@ pub(super) async fn begin(
     Ok(())
 }
 
-/// Notes that a session goes on, and from where.
-pub(super) async fn touch(
-    tx: &mut PgConnection,
-    session_id: Uuid,
-    client: &Client,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"
-        update users.session set last_seen_at = $2, ip = coalesce($3::text::inet, ip),
-            user_agent = coalesce($4, user_agent)
-        where id = $1
-        "#,
-        session_id,
-        now,
-        client.ip.map(|ip| ip.to_string()),
-        client.user_agent,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
 /// Adds a fresh proof to a session of this account that goes on.
 pub(super) async fn prove(
     tx: &mut PgConnection,
@@ -190,6 +168,97 @@ pub(super) async fn add_token(
     Ok(())
 }
 
+/// Finds a token, its session if that goes on, and whose it is, and holds nothing.
+pub(super) async fn find(
+    line: &mut PgConnection,
+    hash: &Tag,
+) -> Result<Option<(Session, TokenState, Account)>, sqlx::Error> {
+    let found = sqlx::query!(
+        r#"
+        select s.id, s.account_id, s.proven, s.authenticated_at, s.expires_at,
+            t.expires_at as token_expires_at, t.spent_at,
+            a.email, a.phone, a.name, a.password_hash, a.perm_ver, a.standing, a.standing_until,
+            a.created_at,
+            array(select role from users.account_role where account_id = a.id order by role) as "roles!"
+        from users.refresh_token t
+        join users.session s on s.id = t.session_id
+        join users.account a on a.id = s.account_id
+        where t.hash = $1 and s.ended_at is null
+        "#,
+        &hash[..],
+    )
+    .fetch_optional(line)
+    .await?;
+    Ok(found.map(|row| {
+        let session = Session {
+            id: row.id,
+            account_id: row.account_id,
+            proven: factor::read(&row.proven),
+            authenticated_at: row.authenticated_at,
+            expires_at: row.expires_at,
+        };
+        let token = TokenState {
+            expires_at: row.token_expires_at,
+            spent_at: row.spent_at,
+        };
+        let account = Account {
+            id: row.account_id,
+            email: row.email,
+            phone: row.phone,
+            name: row.name,
+            password_hash: row.password_hash,
+            roles_given: row.roles,
+            perm_ver: row.perm_ver,
+            standing_given: row.standing.into(),
+            standing_until: row.standing_until,
+            created_at: row.created_at,
+        };
+        (session, token, account)
+    }))
+}
+
+/// Spends the living token of a session that goes on, adds its successor, and notes from where that
+/// was. False if the token lives no more: of many who bring it at once, one is told true. A statement
+/// of its own is as good as a transaction, and saves most of what one costs. The session is locked
+/// first, as in [`lock`].
+pub(super) async fn rotate(
+    line: &mut PgConnection,
+    spent: &Tag,
+    successor: &Tag,
+    expires_at: OffsetDateTime,
+    client: &Client,
+    now: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let rotated = sqlx::query!(
+        r#"
+        with held as (
+            select s.id
+            from users.refresh_token t
+            join users.session s on s.id = t.session_id
+            where t.hash = $1 and t.spent_at is null and s.ended_at is null
+            for update of s, t
+        ), spent as (
+            update users.refresh_token t set spent_at = $2 from held where t.hash = $1
+        ), added as (
+            insert into users.refresh_token (hash, session_id, expires_at)
+            select $3, held.id, $4 from held
+        )
+        update users.session s set last_seen_at = $2, ip = coalesce($5::text::inet, s.ip),
+            user_agent = coalesce($6, s.user_agent)
+        from held where s.id = held.id
+        "#,
+        &spent[..],
+        now,
+        &successor[..],
+        expires_at,
+        client.ip.map(|ip| ip.to_string()),
+        client.user_agent,
+    )
+    .execute(line)
+    .await?;
+    Ok(rotated.rows_affected() == 1)
+}
+
 /// Finds a token and its session, and holds both until the commit. The session is locked first, as
 /// in [`end`], so that the two never wait for each other.
 pub(super) async fn lock(
@@ -237,22 +306,6 @@ pub(super) async fn is_spent(tx: &mut PgConnection, hash: &Tag) -> Result<bool, 
     )
     .fetch_one(tx)
     .await
-}
-
-/// Marks a token as spent.
-pub(super) async fn spend_token(
-    tx: &mut PgConnection,
-    hash: &Tag,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"update users.refresh_token set spent_at = $2 where hash = $1"#,
-        &hash[..],
-        now
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 /// Ends a session of this account together with its tokens. False if there was none to end.
