@@ -43,7 +43,9 @@ async fn arrange_one(
     let kept = account
         .as_ref()
         .and_then(|account| account.password_hash.as_deref());
-    let check = hasher.verify(password.clone(), kept).await?;
+    let check = hasher
+        .verify(hasher.enter()?, password.clone(), kept)
+        .await?;
     if let Some(account) = &account
         && check.is_right()
         && account.roles_given == [person.role.as_str()]

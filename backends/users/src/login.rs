@@ -104,6 +104,8 @@ pub(crate) async fn login(
     }): Input<Credentials>,
 ) -> Result<Entrance, LoginError> {
     let contact = Contact::one_of(email, phone).map_err(LoginError::NoContact)?;
+    // Before all else: who is turned away costs the database nothing, and pays no try.
+    let place = app.passwords.enter()?;
     let mut account = account::store::by_contact(&app.pool, &contact).await?;
     let now = app.clock.now();
     let paid = throttle::pay(&app, account.as_ref(), &contact, &client, now).await?;
@@ -111,7 +113,7 @@ pub(crate) async fn login(
     let kept = account
         .as_ref()
         .and_then(|account| account.password_hash.as_deref());
-    let check = app.passwords.verify(password, kept).await?;
+    let check = app.passwords.verify(place, password, kept).await?;
 
     let Some(account) = account.as_mut().filter(|_| check.is_right()) else {
         pace::even(refuse(&app, account.as_ref(), &client, now)).await?;

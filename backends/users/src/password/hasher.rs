@@ -16,7 +16,7 @@ use web::Problem;
 use super::{
     Password,
     kept::{Kept, NotTaken},
-    queue::{Queue, QueueError, Work},
+    queue::{Place, Queue, QueueError, Work},
 };
 
 pub(super) const ALGORITHM: Algorithm = Algorithm::Argon2id;
@@ -78,20 +78,29 @@ impl Hasher {
 
     /// Hashes a password for keeping, as a PHC string.
     pub(crate) async fn hash(&self, password: Password) -> Result<String, HasherError> {
-        self.run(Work::Hash, move |arena| hash(arena, password.bytes()))
-            .await
+        let place = self.enter()?;
+        self.run(place, Work::Hash, move |arena| {
+            hash(arena, password.bytes())
+        })
+        .await
+    }
+
+    /// Takes a place in the queue, to be taken before anything is done for who wants in.
+    pub(crate) fn enter(&self) -> Result<Place, HasherError> {
+        Ok(self.queue.enter()?)
     }
 
     /// Tells whether `password` is the one that was kept. Takes as long when none was: who asks
     /// must not learn from the clock that there is no such account.
     pub(crate) async fn verify(
         &self,
+        place: Place,
         password: Password,
         kept: Option<&str>,
     ) -> Result<Check, HasherError> {
         let is_kept = kept.is_some();
         let against: Arc<str> = kept.map_or_else(|| self.nobody.clone(), Into::into);
-        self.run(Work::Verify, move |arena| {
+        self.run(place, Work::Verify, move |arena| {
             let against = Kept::parse(&against)?;
             if !against.fits(arena, password.bytes())? || !is_kept {
                 return Ok(Check::Wrong);
@@ -105,12 +114,13 @@ impl Hasher {
 
     async fn run<T: Send + 'static>(
         &self,
+        place: Place,
         work: Work,
         job: impl FnOnce(&mut [Block]) -> Result<T, HasherError> + Send + 'static,
     ) -> Result<T, HasherError> {
         let arenas = self.arenas.clone();
         self.queue
-            .run(work, move || {
+            .run_at(place, work, move || {
                 let mut arena = arenas.take();
                 let result = job(&mut arena);
                 arenas.put_back(arena);
@@ -187,11 +197,10 @@ mod tests {
 
     /// Whether it fits, and the hash that is to take the kept one's place.
     async fn check(text: &str, kept: Option<&str>) -> (bool, Option<String>) {
-        match hasher()
-            .verify(password(text), kept)
-            .await
-            .expect("checked")
-        {
+        let hasher = hasher();
+        let place = hasher.enter().expect("it is empty");
+        let check = hasher.verify(place, password(text), kept).await;
+        match check.expect("checked") {
             Check::Wrong => (false, None),
             Check::Right { anew } => (true, anew),
         }

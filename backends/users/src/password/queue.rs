@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use axum::http::StatusCode;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, Registry};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use web::Problem;
 
 /// What is done with a password; the label `work` of the metrics.
@@ -30,6 +30,9 @@ pub(crate) struct Queue {
     waited: HistogramVec,
     worked: HistogramVec,
 }
+
+/// A place in the house. Whoever holds one is not turned away any more.
+pub(crate) struct Place(OwnedSemaphorePermit);
 
 /// Why a piece of work was not done.
 #[derive(Debug, Error)]
@@ -87,16 +90,32 @@ impl Queue {
         registry.register(Box::new(self.worked.clone()))
     }
 
+    /// Takes a place. Who takes it before anything else is turned away at the price of nothing, which
+    /// is what a flood should cost.
+    pub(crate) fn enter(&self) -> Result<Place, QueueError> {
+        let place = self.places.clone().try_acquire_owned();
+        place.map(Place).map_err(|_| {
+            self.refused.inc();
+            QueueError::Overloaded
+        })
+    }
+
     /// Does `job` on a thread of its own, when it is its turn.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: Work,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, QueueError> {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
-            self.refused.inc();
-            return Err(QueueError::Overloaded);
-        };
+        self.run_at(self.enter()?, work, job).await
+    }
+
+    /// The same, for whoever has a place.
+    pub(crate) async fn run_at<T: Send + 'static>(
+        &self,
+        place: Place,
+        work: Work,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, QueueError> {
         let came = Instant::now();
         let slot = self
             .slots

@@ -227,7 +227,9 @@ pub(crate) async fn examine(
         Proof::RecoveryCode { code } => What::Recovery(code.hash(&app.factor_key, account.id)),
         Proof::Password { password } => {
             let kept = account.password_hash.as_deref();
-            if !app.passwords.verify(password, kept).await?.is_right() {
+            let place = app.passwords.enter()?;
+            let check = app.passwords.verify(place, password, kept).await?;
+            if !check.is_right() {
                 return Err(ProofError::Invalid);
             }
             What::Password

@@ -175,7 +175,26 @@ async fn users_3_a_flood_of_sign_ins_is_told_to_come_back() {
     assert_eq!(stage.login("ann@example.com", PASSWORD).await.status, 200);
 }
 
-/// The clock is a poor witness on a busy machine; a full queue tells as well who was in it.
+#[tokio::test]
+async fn who_is_told_to_come_back_has_not_used_up_a_try() {
+    let stage = Stage::start_with(|settings| {
+        settings.hash_slots = std::num::NonZero::new(1);
+        settings.hash_queue = 0;
+    })
+    .await;
+    stage.member("ann@example.com").await;
+
+    // Far more than an account is offered in a row, nearly all of which find the queue full.
+    for _ in 0..3 {
+        let again = join_all((0..30).map(|_| stage.login("ann@example.com", PASSWORD))).await;
+        for answer in again {
+            assert!([200, 503].contains(&answer.status), "{}", answer.status);
+        }
+    }
+    assert_eq!(stage.login("ann@example.com", PASSWORD).await.status, 200);
+}
+
+/// The clock is a poor witness on a busy machine; what was counted tells as well who was worked for.
 #[tokio::test]
 async fn a_password_is_hashed_whether_or_not_there_is_an_account() {
     let stage = Stage::start_with(|settings| {
@@ -195,5 +214,14 @@ async fn a_password_is_hashed_whether_or_not_there_is_an_account() {
             (1..20).contains(&refused),
             "{path}: {refused} of 20 met a full queue"
         );
+        if path == "/v1/auth/login" {
+            let checked = 20 - refused;
+            let line = format!("users_passwords_work_seconds_count{{work=\"verify\"}} {checked}");
+            let metrics = stage.metrics().await;
+            assert!(
+                metrics.contains(&line),
+                "{checked} were answered: {metrics}"
+            );
+        }
     }
 }
