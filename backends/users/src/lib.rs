@@ -123,7 +123,8 @@ pub struct Config {
     /// The page where passkeys are made and looked after, likewise.
     #[serde(default)]
     pub passkey_page: Option<String>,
-    /// Passwords hashed at a time, each in 19 MiB; as many as there are processors unless said.
+    /// Passwords hashed at a time, each in 19 MiB. Unless said, one less than there are processors, and
+    /// at least one: while sign-ins flood in, the other processor is for everybody else.
     #[serde(default)]
     pub hash_slots: Option<NonZero<u16>>,
     /// Passwords that may wait to be hashed. Who comes later is asked to try again (503). A hash
@@ -250,10 +251,13 @@ impl App {
             &key,
             every,
         ));
-        let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let all_but_one = || {
+            let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+            processors.saturating_sub(1).max(1)
+        };
         let slots = config
             .hash_slots
-            .map_or_else(processors, |slots| slots.get().into());
+            .map_or_else(all_but_one, |slots| slots.get().into());
         let queue = Arc::new(password::Queue::new(slots, config.hash_queue.into()));
         queue.register(host.registry())?;
         let breached = config.breached_passwords.map(password::BreachedFile::open);
