@@ -229,7 +229,7 @@ pub(crate) async fn spend(
         // A token that was not living before the lock is not living now.
         Verdict::Expired | Verdict::Rotate => return Err(SessionError::InvalidToken),
         Verdict::Reused => {
-            end_family(&mut tx, &session, &client, now).await?;
+            end_family(&mut tx, &session, client, now).await?;
             tx.commit().await?;
             return Err(SessionError::InvalidToken);
         }

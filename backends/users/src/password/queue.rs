@@ -32,7 +32,9 @@ pub(crate) struct Queue {
 }
 
 /// A place in the house. Whoever holds one is not turned away any more.
-pub(crate) struct Place(OwnedSemaphorePermit);
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
 
 /// Why a piece of work was not done.
 #[derive(Debug, Error)]
@@ -94,7 +96,7 @@ impl Queue {
     /// is what a flood should cost.
     pub(crate) fn enter(&self) -> Result<Place, QueueError> {
         let place = self.places.clone().try_acquire_owned();
-        place.map(Place).map_err(|_| {
+        place.map(|_permit| Place { _permit }).map_err(|_| {
             self.refused.inc();
             QueueError::Overloaded
         })
