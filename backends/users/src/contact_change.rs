@@ -26,7 +26,7 @@ pub(crate) use undo::{UndoToken, undo};
 
 use crate::{
     App,
-    account::{self, Account},
+    account::{self, Account, Standing},
     audit::{self, Act},
     challenge::{self, ChallengeError, LinkToken, Proven, Sends, Tried, Wanted},
     code::Code,
@@ -212,6 +212,11 @@ async fn exchange(
     if !store::exchange(&mut tx, id, &proven.contact).await? {
         return Err(ChallengeError::Invalid.into());
     }
+    // Looked at behind the lock of the exchange: an account that was frozen or given up stays as it is.
+    let after = account::store::by_id(&mut *tx, id).await?;
+    if after.is_none_or(|account| account.standing(now) != Standing::Active) {
+        return Err(ContactError::Gone);
+    }
     challenge::end_others(&mut tx, proven.contact.as_str()).await?;
     second_factor::store::rename_message(&mut tx, id, &proven.contact).await?;
     let (what, act) = match &proven.contact {
@@ -219,13 +224,12 @@ async fn exchange(
         Contact::Phone(_) => (Notice::PhoneChanged, Act::PhoneChanged),
     };
     let masked = proven.contact.masked();
-    match of_its_kind(&before, &proven.contact) {
-        Some(old) => {
-            let undo = undo::allow(&mut tx, id, &old, now).await?;
-            let about = Some(masked.as_str());
-            notice::tell_at(&mut tx, &before, &old, what, about, Some(undo), now).await?;
-        }
-        None => notice::tell(&mut tx, &before, what, Some(&masked), now).await?,
+    let old = of_its_kind(&before, &proven.contact);
+    // Who had none of the kind is told where they are reached, and may undo it as well.
+    if let Some(to) = old.clone().or_else(|| before.contact()) {
+        let undo = undo::allow(&mut tx, id, &proven.contact, old.as_ref(), now).await?;
+        let about = Some(masked.as_str());
+        notice::tell_at(&mut tx, &before, &to, what, about, Some(undo), now).await?;
     }
     audit::record(&mut tx, now, act, id, session_id).await?;
     tx.commit().await?;

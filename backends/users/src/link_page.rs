@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Query, RawForm, State},
-    http::{HeaderValue, StatusCode, header},
+    extract::{Query, RawForm, Request, State},
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -103,7 +104,19 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .route(RESET.path, get(show_reset).post(reset))
         .route(CHANGE_EMAIL.path, get(show_change_email).post(change_email))
         .route(UNDO.path, get(show_undo).post(undo))
+        .layer(middleware::from_fn(from_our_pages))
         .route(KEEP.path, get(show_keep).post(keep))
+}
+
+/// A button is pressed on a page of ours: another site's could sign somebody in to its own account.
+/// Browsers say where a form comes from (`Sec-Fetch-Site`); what is no browser has no cookies to lose.
+async fn from_our_pages(request: Request, next: Next) -> Response {
+    let site = request.headers().get("sec-fetch-site");
+    let is_ours = site.is_none_or(|site| site == "same-origin");
+    if request.method() == Method::POST && !is_ours {
+        return refused(Problem::forbidden());
+    }
+    next.run(request).await
 }
 
 async fn show_verify(Query(link): Query<Link>) -> Response {

@@ -77,6 +77,8 @@ pub(crate) enum ResetError {
     Hasher(#[from] HasherError),
     #[error(transparent)]
     Challenge(#[from] ChallengeError),
+    #[error("the only second factor is what the code was sent to")]
+    OneThing,
     #[error(transparent)]
     Login(#[from] LoginError),
     #[error("replacing a password")]
@@ -128,6 +130,7 @@ async fn send(app: &App, contact: &Contact) -> Result<Uuid, ResetError> {
         (status = 204, description = "The password is the new one; nobody is signed in by it"),
         (status = 400, description = "The code does not fit, or no longer (`invalid_code`)"),
         (status = 401, description = "A second factor is due (`mfa_required`)"),
+        (status = 403, description = "The only second factor is what the code was sent to (`second_factor_required`)"),
         (status = 422, description = "The password is too easy to guess (`weak_password`)"),
         (status = 503, description = "Too many sign-ins at the moment (`overloaded`)"),
     )
@@ -192,6 +195,8 @@ async fn replace(
             let wait = mfa::Wait::reset_password(&account, &factors, &hash);
             Outcome::SecondFactorDue(mfa::wait(&mut tx, wait, kinds, client, now).await?)
         }
+        // All that is enrolled is the very thing that was shown: it opens no account that has more.
+        Verdict::Enough if enrolled.any() => return Err(ResetError::OneThing),
         Verdict::Enough => {
             complete(&mut tx, &account, &hash, now).await?;
             Outcome::Done
@@ -229,6 +234,12 @@ impl From<ResetError> for Problem {
             ResetError::NoContact(problem) => problem,
             ResetError::Unfit(error) => error.into(),
             ResetError::Hasher(error) => error.into(),
+            ResetError::OneThing => Problem::new(
+                StatusCode::FORBIDDEN,
+                "second_factor_required",
+                "Another proof is needed",
+            )
+            .detail("have the code sent to the other contact, or ask those who run the place"),
             ResetError::Challenge(error) => error.into(),
             ResetError::Login(error) => error.into(),
             ResetError::Store(_) => Problem::internal(error),

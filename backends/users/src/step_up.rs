@@ -111,8 +111,10 @@ async fn require(app: &App, caller: &Caller) -> Result<(), StepUpError> {
     let mut line = app.pool.acquire().await?;
     let account = account::store::by_id(&mut *line, caller.user_id).await?;
     let account = account.ok_or(StepUpError::Gone)?;
-    if account.standing(now) == Standing::Frozen {
-        return Err(StepUpError::Frozen);
+    match account.standing(now) {
+        Standing::Active => {}
+        Standing::Frozen => return Err(StepUpError::Frozen),
+        Standing::Banned | Standing::Deleted => return Err(StepUpError::Gone),
     }
     let mfa = second_factor::enrolled(&mut line, &account).await?.any();
     if is_fresh && (!mfa || caller.acr.as_deref() == Some("mfa")) {

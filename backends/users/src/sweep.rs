@@ -72,8 +72,8 @@ mod tests {
             select sha256(name::bytea), '00000000-0000-0000-0000-000000000001', 'sign_in', '{}', '{}',
                 name, 5, $1 + more
             from (values ('given up', interval '0'), ('waiting', '1 s')) as pending (name, more)",
-            "insert into users.undo (token_hash, account_id, channel, previous, expires_at)
-            select sha256(name::bytea), '00000000-0000-0000-0000-000000000001', 'email', name, $1 + more
+            "insert into users.undo (token_hash, account_id, channel, previous, created_at, expires_at)
+            select sha256(name::bytea), '00000000-0000-0000-0000-000000000001', 'email', name, $1, $1 + more
             from (values ('old address', interval '0'), ('undoable', '1 s')) as undo (name, more)",
             "insert into users.budget (key, spent_until) values
                 ('\\x0a', $1), ('\\x0b', $1 + interval '1 s')",

@@ -1,5 +1,7 @@
-//! The way back. It restores the contact, ends every session, and has a code sent to choose another
-//! password with: whoever changed the contact may know the old one.
+//! The way back. It undoes the change and every later one, ends every session, takes back what was
+//! enrolled since (second factors, passkeys, linked accounts, keys), calls off an erasure that was asked
+//! for, and has a code sent to choose another password with: whoever changed the contact may have done
+//! all of that, and may know the old password.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use events::Purpose;
@@ -11,7 +13,7 @@ use uuid::Uuid;
 
 use super::{ContactError, store};
 use crate::{
-    App,
+    App, account,
     audit::{self, Act},
     challenge::{self, Sends, Wanted},
     contact::Contact,
@@ -47,35 +49,49 @@ impl UndoToken {
 pub(super) async fn allow(
     tx: &mut PgConnection,
     account_id: Uuid,
-    previous: &Contact,
+    new: &Contact,
+    previous: Option<&Contact>,
     now: OffsetDateTime,
 ) -> Result<String, ContactError> {
     let token = UndoToken::random()?;
-    store::allow_undo(tx, &token.hash(), account_id, previous, now + UNDOABLE).await?;
+    let until = now + UNDOABLE;
+    store::allow_undo(tx, &token.hash(), account_id, new, previous, now, until).await?;
     Ok(format!("/auth/undo?token={}", token.0))
 }
 
-/// Undoes a change of contact, and every later one of the account with it.
+/// Undoes a change of contact and what came after it.
 pub(crate) async fn undo(app: &App, token: &UndoToken) -> Result<(), ContactError> {
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
-    let undo = store::take_undo(&mut tx, &token.hash(), now).await?;
-    let (account_id, previous) = undo.ok_or(ContactError::InvalidLink)?;
-    if !store::exchange(&mut tx, account_id, &previous).await? {
-        return Err(ContactError::InvalidLink);
+    let change = store::change_of(&mut tx, &token.hash(), now).await?;
+    let (account_id, first, since) = change.ok_or(ContactError::InvalidLink)?;
+    // The newest first, so that of two changes of one kind the older one has the last word.
+    for (channel, previous) in store::take_undos(&mut tx, account_id, first).await? {
+        let is_back = match previous {
+            Some(previous) => store::exchange(&mut tx, account_id, &previous).await?,
+            None => store::drop(&mut tx, account_id, &channel).await?,
+        };
+        if !is_back {
+            return Err(ContactError::InvalidLink);
+        }
     }
-    store::forbid_undo(&mut tx, account_id).await?;
+    store::reopen(&mut tx, account_id).await?;
     let mut revoked = session::end_all(&mut tx, account_id, None, End::Contact, now).await?;
     revoked.push(Revoked::Subject(account_id));
-    let wanted = Wanted {
-        purpose: Purpose::ResetPassword,
-        to: &previous,
-        account_id: Some(account_id),
-        bound_to: None,
-        sends: Sends::Code,
-        state: json!({}),
-    };
-    challenge::issue(app, &mut tx, &wanted, now).await?;
+    let keys = store::forget_since(&mut tx, account_id, since).await?;
+    revoked.extend(keys.into_iter().map(Revoked::ApiKey));
+    let account = account::store::by_id(&mut *tx, account_id).await?;
+    if let Some(to) = account.and_then(|account| account.contact()) {
+        let wanted = Wanted {
+            purpose: Purpose::ResetPassword,
+            to: &to,
+            account_id: Some(account_id),
+            bound_to: None,
+            sends: Sends::Code,
+            state: json!({}),
+        };
+        challenge::issue(app, &mut tx, &wanted, now).await?;
+    }
     audit::record(&mut tx, now, Act::ContactRestored, account_id, None).await?;
     revocation::revoke(&mut tx, &revoked, now).await?;
     tx.commit().await?;

@@ -368,9 +368,19 @@ pub(crate) async fn end_all(
     )
     .fetch_all(&mut *tx)
     .await?;
+    // With the sessions ends what was begun in them or is half done: a code on its way, a sign-in that
+    // waits for its second proof.
     sqlx::query!(
-        r#"delete from users.refresh_token where session_id = any($1)"#,
-        &ended
+        r#"
+        with tokens as (
+            delete from users.refresh_token where session_id = any($1)
+        ), codes as (
+            delete from users.challenge where account_id = $2
+        )
+        delete from users.pending_login where account_id = $2
+        "#,
+        &ended,
+        account_id,
     )
     .execute(tx)
     .await?;
