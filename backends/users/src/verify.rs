@@ -24,7 +24,7 @@ use crate::{
 /// A code, and the registration it was sent for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Proof {
+pub(crate) struct VerifyProof {
     flow_id: Uuid,
     code: Code,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Resend {
 /// Proves the contact with the code that was sent there. From now on the account can sign in.
 #[utoipa::path(
     post, path = "/v1/auth/verify", operation_id = "verify", tag = "auth",
-    request_body = Proof,
+    request_body = VerifyProof,
     responses(
         (status = 200, description = "The account is open", body = Verified),
         (status = 400, description = "The code does not fit, or no longer (`invalid_code`)"),
@@ -54,7 +54,7 @@ pub(crate) struct Resend {
 )]
 pub(crate) async fn verify(
     State(app): State<Arc<App>>,
-    Input(Proof { flow_id, code }): Input<Proof>,
+    Input(VerifyProof { flow_id, code }): Input<VerifyProof>,
 ) -> Result<Json<Verified>, ChallengeError> {
     let user_id = begin(&app, flow_id, Tried::Code(&code)).await?;
     Ok(Json(Verified { user_id }))

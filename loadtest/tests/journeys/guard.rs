@@ -70,7 +70,7 @@ async fn wrong_bodies(stage: &Stage) {
     let before = calls_for_registering(stage).await;
     assert!(!before.is_empty(), "the backend counts its calls");
     let wrong = [
-        json!({ "email": "dora@example.com" }),
+        json!({ "email": "dora@example.com", "password": "short" }),
         json!({ "email": 1, "password": "a good one, and long" }),
         json!({ "email": "dora@example.com", "password": "a good one, and long", "role": "admin" }),
         json!([]),

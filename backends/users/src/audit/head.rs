@@ -170,7 +170,8 @@ async fn publish(
     };
     let head = store::head(&mut *tx).await?;
     if head.n == told {
-        return Ok(());
+        // Now and not some time later: the next round finds the row free.
+        return tx.rollback().await;
     }
     let SignedHead {
         n,
