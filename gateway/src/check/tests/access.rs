@@ -46,6 +46,15 @@ fn who_may() {
     );
     spoilt(
         "    auth: user\n",
+        "    auth: user\n    pass_authorization: true\n",
+        expect![[r#"
+            error[route.pass_authorization]: route "me.read" passes `Authorization` on, which is judged here
+              --> routes.yaml:42:25      hint: it goes with `auth: none` alone, and without `cache`
+            routes.yaml: refused (1 error, 0 warnings)
+        "#]],
+    );
+    spoilt(
+        "    auth: user\n",
         "    auth: none\n    why_public: \" \"\n",
         expect![[r#"
             warning[auth.unused]: no route uses the way to prove who is calling `user`

@@ -97,7 +97,7 @@ fn keys() {
             error[route.key.unknown]: route "users.login" has no key `timout`
               --> routes.yaml:29:5      hint: did you mean `timeout`?
             error[route.key.unknown]: route "users.login" has no key `canary`
-              --> routes.yaml:30:5      hint: there is: id, match, to, rewrite, strip_prefix, mirror, redirect, respond, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries, priority
+              --> routes.yaml:30:5      hint: there is: id, match, to, rewrite, strip_prefix, mirror, redirect, respond, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, pass_authorization, websocket, retries, priority
             routes.yaml: refused (3 errors, 0 warnings)
         "#]],
     );

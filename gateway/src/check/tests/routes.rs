@@ -9,7 +9,7 @@ fn routes() {
         "  - method: GET\n",
         expect![[r#"
             error[route.key.unknown]: route 3 has no key `method`
-              --> routes.yaml:38:5      hint: there is: id, match, to, rewrite, strip_prefix, mirror, redirect, respond, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, websocket, retries, priority
+              --> routes.yaml:38:5      hint: there is: id, match, to, rewrite, strip_prefix, mirror, redirect, respond, answered_by, auth, why_public, allow, limits, validate, cache, plugins, timeout, max_body, pass_authorization, websocket, retries, priority
             error[route.match.missing]: route 3 does not say which requests it takes
               --> routes.yaml:38:5      hint: add `match: { method: GET, path: /v1/… }`
             error[route.id.missing]: route 3 has no id
