@@ -112,7 +112,8 @@ async fn open(doors: &[Client]) {
 async fn shut(with: &str, what: &str, doors: &[Client]) {
     let begun = Instant::now();
     let mut knocking = JoinSet::new();
-    for door in doors.iter().cloned() {
+    for door in doors {
+        let door = door.clone();
         knocking.spawn(async move {
             while door.get("/v1/me").await.status == 200 {
                 assert!(begun.elapsed() < PROMISED, "open after {PROMISED:?}");

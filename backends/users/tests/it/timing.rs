@@ -52,7 +52,7 @@ async fn t(path: &str, status: u16, body: impl Fn(String) -> Value) -> f64 {
         coin ^= coin << 13;
         coin ^= coin >> 7;
         coin ^= coin << 17;
-        let is_known = coin % 2 == 0 && theirs.len() < EACH || nobodys.len() == EACH;
+        let is_known = coin.is_multiple_of(2) && theirs.len() < EACH || nobodys.len() == EACH;
         let (sample, who) = if is_known {
             (&mut theirs, "known")
         } else {
