@@ -30,5 +30,6 @@ mod signing_key;
 mod social;
 mod staff;
 mod stage;
+mod takeover;
 mod timing;
 mod verify;
