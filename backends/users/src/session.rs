@@ -198,7 +198,7 @@ pub(crate) async fn spend(
 ) -> Result<Issued, SessionError> {
     let mut line = app.pool.acquire().await?;
     // Without a lock, and then in one statement that does nothing to a token which lives no more: that
-    // is nearly every refresh, and costs a third of a transaction.
+    // is nearly every refresh, and two round trips where a transaction made seven.
     let (session, state, account) = store::find(&mut line, &parent.hash())
         .await?
         .ok_or(SessionError::InvalidToken)?;

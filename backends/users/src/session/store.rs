@@ -219,7 +219,7 @@ pub(super) async fn find(
 
 /// Spends the living token of a session that goes on, adds its successor, and notes from where that
 /// was. False if the token lives no more: of many who bring it at once, one is told true. A statement
-/// of its own is as good as a transaction, and saves most of what one costs. The session is locked
+/// of its own is as good as a transaction, and saves its round trips. The session is locked
 /// first, as in [`lock`].
 pub(super) async fn rotate(
     line: &mut PgConnection,
