@@ -20,6 +20,7 @@
 //! order mark, not compressed. What passes is sent on byte for byte.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::StatusCode;
 use plugin_sdk::{BodyError, BuildError, Env, Flow, Later, Reply, Request, Stage};
@@ -54,6 +55,8 @@ pub struct Config {
 pub struct Plugin {
     parameters: Parameters,
     body: Option<BodyRule>,
+    /// Held for the next routes and reloads, which would parse it anew.
+    _document: Arc<Document>,
 }
 
 impl plugin_sdk::Plugin for Plugin {
@@ -62,11 +65,12 @@ impl plugin_sdk::Plugin for Plugin {
     type Config = Config;
 
     fn build(config: Config, env: &Env) -> Result<Self, BuildError> {
-        let document = Document::read(&env.path(&config.document))?;
+        let document = Document::read(&env.path(&config.document), env)?;
         let operation = document.operation(&config.operation)?;
         Ok(Self {
             parameters: Parameters::build(&operation)?,
             body: BodyRule::build(&operation)?,
+            _document: document.clone(),
         })
     }
 

@@ -1,5 +1,6 @@
 use std::any::Any;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -173,16 +174,29 @@ impl Env {
     /// keys outlive a reload this way. It lives as long as somebody holds it. The name should say
     /// all of the configuration that the thing depends on. `make` must not keep anything itself.
     pub fn keep<T: Any + Send + Sync>(&self, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let made = self.try_keep(name, || Ok::<_, Infallible>(make()));
+        made.unwrap_or_else(|never| match never {})
+    }
+
+    /// The same, of what may fail to be made; of a failure nothing is kept.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn try_keep<T: Any + Send + Sync, E>(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, thing| thing.strong_count() > 0);
         let known = kept.get(name).and_then(Weak::upgrade);
         if let Some(thing) = known.and_then(|thing| thing.downcast::<T>().ok()) {
-            return thing;
+            return Ok(thing);
         }
-        let thing = Arc::new(make());
+        let thing = Arc::new(make()?);
         let weak: Weak<dyn Any + Send + Sync> = Arc::downgrade(&thing) as _;
         kept.insert(name.to_owned(), weak);
-        thing
+        Ok(thing)
     }
 }
 
@@ -221,6 +235,14 @@ mod tests {
         assert_eq!((*first, *again), (1, 1));
         drop((first, again));
         assert_eq!(*env.keep("count of login", || 3_u32), 3);
+    }
+
+    #[test]
+    fn of_a_failure_nothing_is_kept() {
+        let env = TestEnv::default().env;
+        let failed = env.try_keep("key", || Err::<u32, _>("no such file"));
+        assert_eq!(failed, Err("no such file"));
+        assert_eq!(*env.keep("key", || 1_u32), 1);
     }
 
     #[test]

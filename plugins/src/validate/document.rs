@@ -1,8 +1,11 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jsonschema::{Draft, PatternOptions, Validator};
-use plugin_sdk::{BuildError, parse_json};
-use serde_json::Value;
+use plugin_sdk::{BuildError, Env, parse_json};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 /// The keys of a path item that are operations.
 const METHODS: [&str; 8] = [
@@ -30,19 +33,23 @@ pub(super) struct Operation<'a> {
 }
 
 impl Document {
-    /// Reads a document. The error names the file.
-    pub(super) fn read(path: &Path) -> Result<Self, BuildError> {
+    /// Reads a document; what another route has just parsed, with the same content, is shared. The
+    /// error names the file.
+    pub(super) fn read(path: &Path, env: &Env) -> Result<Arc<Self>, BuildError> {
         let fault = |why: String| BuildError::new("document", format!("{}: {why}", path.display()));
         let bytes = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
-        let value = parse_json(&bytes, 64).map_err(|error| fault(error.to_string()))?;
-        let version = value["openapi"].as_str().unwrap_or_default();
-        if !version.starts_with("3.1.") {
-            return Err(fault(format!("`openapi` is `{version}`, not 3.1"))
-                .hint("3.1 is the version whose schemas are JSON Schema"));
-        }
-        Ok(Self {
-            value,
-            path: path.to_owned(),
+        let name = format!("{} {:x}", path.display(), Sha256::digest(&bytes));
+        env.try_keep(&name, || {
+            let value = parse_json(&bytes, 64).map_err(|error| fault(error.to_string()))?;
+            let version = value["openapi"].as_str().unwrap_or_default();
+            if !version.starts_with("3.1.") {
+                return Err(fault(format!("`openapi` is `{version}`, not 3.1"))
+                    .hint("3.1 is the version whose schemas are JSON Schema"));
+            }
+            Ok(Self {
+                value,
+                path: path.to_owned(),
+            })
         })
     }
 
@@ -98,7 +105,7 @@ impl Document {
         let mut root = schema.clone();
         if let Some(object) = root.as_object_mut() {
             // References in it start at the document's root.
-            object.insert("components".into(), self.value["components"].clone());
+            object.insert("components".into(), self.components_of(schema));
         }
         jsonschema::options()
             .with_draft(Draft::Draft202012)
@@ -109,6 +116,40 @@ impl Document {
             .build(&root)
             .map_err(|error| error.to_string())
     }
+
+    /// The components that a schema leads to, at the places where its references look for them: to
+    /// compile all of them for each of a hundred operations would take seconds.
+    fn components_of(&self, schema: &Value) -> Value {
+        let mut found: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
+        let mut pending = vec![schema];
+        while let Some(value) = pending.pop() {
+            match value {
+                Value::Array(items) => pending.extend(items),
+                Value::Object(members) => pending.extend(members.values()),
+                _ => continue,
+            }
+            let Some(place) = value["$ref"].as_str().and_then(component) else {
+                continue;
+            };
+            let (kind, name) = place;
+            if let Some(component) = self.value["components"][kind].get(name)
+                && found.insert(place, component).is_none()
+            {
+                pending.push(component);
+            }
+        }
+        let mut components = Map::new();
+        for ((kind, name), component) in found {
+            components.entry(kind).or_insert_with(|| json!({}))[name] = component.clone();
+        }
+        components.into()
+    }
+}
+
+/// The kind and the name of the component that a reference leads to, or into.
+fn component(reference: &str) -> Option<(&str, &str)> {
+    let mut steps = reference.strip_prefix("#/components/")?.split('/');
+    Some((steps.next()?, steps.next()?))
 }
 
 impl Operation<'_> {
