@@ -3,10 +3,13 @@
 //! A rule names methods and conditions, and lets in whoever meets one of its conditions: a role, a
 //! permission, or being the owner of what is asked for. Where several rules name a method, one is
 //! enough; where none does, nobody gets in. Gateways and `POST /v1/authz/check` go by them.
+//!
+//! Nobody opens or shuts a door that they can't pass: whom a method is for is changed by those who hold
+//! all that an admin does, and by those whom its rules let in anyhow.
 
 mod store;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     extract::{Path, State},
@@ -23,8 +26,8 @@ use crate::{
     App,
     account::FROZEN_ROLE,
     audit::{Act, Entry},
-    rights::{self, Permission, RightsError, Snapshot},
-    role::RoleName,
+    rights::{self, Granter, Permission, RightsError, Snapshot},
+    role::{ADMIN, RoleName},
     step_up::Fresh,
 };
 
@@ -62,6 +65,20 @@ pub(crate) enum Method {
     Delete,
 }
 
+impl Method {
+    const ALL: [Self; 5] = [Self::Get, Self::Post, Self::Put, Self::Patch, Self::Delete];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// What lets somebody in.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -87,6 +104,8 @@ pub(crate) enum AclError {
     BadRules,
     #[error("there is no role `{0}`")]
     UnknownRole(String),
+    #[error("who may {} there is said by those who may, and by admins", .0.name())]
+    Above(Method),
     #[error("there are rules for {MAX_APIS} APIs, and no more than that can be")]
     TooMany,
     #[error("what the caller has seen")]
@@ -130,7 +149,7 @@ pub(crate) async fn read(
     responses(
         (status = 200, description = "Its rules now", body = Acl,
             headers(("etag" = String, description = "Their version, for `If-Match`"))),
-        (status = 403, description = "`forbidden`, or `second_factor_required`"),
+        (status = 403, description = "`forbidden`, `above_own_rights`, or `second_factor_required`"),
         (status = 409, description = "`too_many_apis`"),
         (status = 412, description = "They have changed meanwhile (`precondition_failed`)"),
         (status = 422, description = "`bad_rules` or `unknown_role`"),
@@ -150,13 +169,15 @@ pub(crate) async fn change(
     let mut tx = app.pool.begin().await?;
     let granter = rights::begin_change(&mut tx, &caller, now).await?;
     let before = store::by_api(&mut *tx, &api).await?;
-    let version = before.map(|(version, _)| version);
+    let version = before.as_ref().map(|(version, _)| *version);
     seen.judge(version).map_err(AclError::Precondition)?;
     acl.judge(&granter.snapshot)?;
     if version.is_none() && store::count(&mut tx).await? >= MAX_APIS {
         return Err(AclError::TooMany);
     }
     let document = serde_json::to_value(&acl).expect("rules are plain data");
+    let before = before.map_or(Value::Null, |(_, document)| document);
+    may_change(&granter, &api, &before, &document)?;
     let version = store::put(&mut tx, &api, &document, now).await?;
     let entry = Entry::new(Act::AclChanged, caller.user_id).session(caller.sid);
     entry.say("api", api.as_str()).record(&mut tx, now).await?;
@@ -165,6 +186,23 @@ pub(crate) async fn change(
     tracing::info!(user_id = %caller.user_id, api, "the rules of an API have changed");
     app.rights.refresh_now(&app.pool).await;
     Ok(tagged(version, document))
+}
+
+/// Refuses a change of whom a method is for, unless the granter may use it themselves.
+fn may_change(granter: &Granter, api: &str, before: &Value, after: &Value) -> Result<(), AclError> {
+    if granter.covers([&ADMIN.to_owned()]).is_ok() {
+        return Ok(());
+    }
+    let shut = |method: &Method| {
+        let is_for = |document| {
+            let rules = naming(document, *method);
+            rules.map(Value::to_string).collect::<BTreeSet<_>>()
+        };
+        is_for(before) != is_for(after)
+            && opens(&granter.snapshot, api, *method, &granter.roles, false).is_none()
+    };
+    let above = Method::ALL.into_iter().find(shut);
+    above.map_or(Ok(()), |method| Err(AclError::Above(method)))
 }
 
 impl Acl {
@@ -202,14 +240,10 @@ pub(crate) fn opens(
     roles: &[String],
     owner: bool,
 ) -> Option<String> {
-    let method = serde_json::to_value(method).expect("a name");
-    let names_it = |rule: &&Value| listed(&rule["methods"]).any(|named| *named == method);
-    let document = snapshot.acl.get(api)?;
-    let rules = listed(&document["rules"]).filter(names_it);
-    let mut conditions = rules.flat_map(|rule| listed(&rule["any"]));
+    let mut conditions = naming(snapshot.acl.get(api)?, method);
     // Somebody frozen looks at what is theirs, and does nothing to it.
     let frozen = roles.iter().any(|role| role == FROZEN_ROLE);
-    let owns = owner && (!frozen || method == "GET");
+    let owns = owner && (!frozen || method == Method::Get);
     conditions.find_map(|condition| {
         let role = condition["role"].as_str();
         let role = role.filter(|role| roles.iter().any(|held| held == role));
@@ -219,6 +253,16 @@ pub(crate) fn opens(
             .or_else(|| permission.map(|permission| format!("permission:{permission}")))
             .or_else(|| (owns && condition["owner"] == true).then(|| "owner".to_owned()))
     })
+}
+
+/// The conditions of the rules that name a method.
+fn naming(document: &Value, method: Method) -> impl Iterator<Item = &Value> {
+    let names_it = move |rule: &&Value| {
+        let mut names = listed(&rule["methods"]).filter_map(Value::as_str);
+        names.any(|name| name == method.name())
+    };
+    let rules = listed(&document["rules"]).filter(names_it);
+    rules.flat_map(|rule| listed(&rule["any"]))
 }
 
 fn listed(value: &Value) -> impl Iterator<Item = &Value> {
@@ -236,6 +280,12 @@ impl From<AclError> for Problem {
             AclError::NotFound => Problem::not_found(),
             AclError::BadName => Problem::bad_request(error.to_string()),
             AclError::BadRules => unprocessable("bad_rules", "Bad rules"),
+            AclError::Above(_) => Problem::new(
+                StatusCode::FORBIDDEN,
+                "above_own_rights",
+                "Above your own rights",
+            )
+            .detail(error.to_string()),
             AclError::UnknownRole(_) => unprocessable("unknown_role", "Unknown role"),
             AclError::TooMany => {
                 Problem::new(StatusCode::CONFLICT, "too_many_apis", "Too many APIs")

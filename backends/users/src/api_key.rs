@@ -29,7 +29,7 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, IdempotencyKey, Input, Problem, page::Page};
+use web::{Caller, IdempotencyKey, Input, Problem, SignedIn, page::Page};
 
 use crate::{
     App, account,
@@ -132,8 +132,6 @@ pub(crate) struct NewApiKey {
 /// Why nothing was done to a key.
 #[derive(Debug, Error)]
 pub(crate) enum ApiKeyError {
-    #[error("API keys are managed by somebody who is signed in")]
-    NotSignedIn,
     #[error("the caller's account is gone")]
     Gone,
     #[error("no such key of the caller's")]
@@ -164,9 +162,8 @@ pub(crate) enum ApiKeyError {
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
 ) -> Result<Json<Page<ApiKeyView>>, ApiKeyError> {
-    signed_in(&caller)?;
     let items = store::of_account(&app.pool, caller.user_id, app.clock.now(), MAX_KEYS).await?;
     Ok(Json(Page {
         items,
@@ -287,17 +284,15 @@ pub(crate) async fn change(
 )]
 pub(crate) async fn revoke(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<StatusCode, ApiKeyError> {
-    signed_in(&caller)?;
     let Path(id) = id.map_err(|_| ApiKeyError::NotFound)?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
     // A rotation under way ends first: gateways must be told of the secret that it makes as well.
-    if !store::lock_owner(&mut tx, caller.user_id).await? {
-        return Err(ApiKeyError::Gone);
-    }
+    let owner = account::store::hold(&mut tx, caller.user_id).await?;
+    owner.ok_or(ApiKeyError::Gone)?;
     let ended = store::secrets_of(&mut tx, caller.user_id, id).await?;
     if !store::remove(&mut tx, caller.user_id, id).await? {
         return Err(ApiKeyError::NotFound);
@@ -364,11 +359,6 @@ fn void(secrets: Vec<Uuid>) -> Vec<Revoked> {
     secrets.into_iter().map(Revoked::ApiKey).collect()
 }
 
-/// A key that reached this app would be able to make more of its like, or outlive its own end.
-fn signed_in(caller: &Caller) -> Result<(), ApiKeyError> {
-    caller.sid.map(|_| ()).ok_or(ApiKeyError::NotSignedIn)
-}
-
 fn judge_expiry(
     expires_at: Option<OffsetDateTime>,
     now: OffsetDateTime,
@@ -383,9 +373,8 @@ fn judge_expiry(
 /// What the caller may hand on to a key. Holds the account until the commit, so that two wishes of
 /// one person are judged one after the other.
 async fn held_scopes(tx: &mut PgConnection, caller: &Caller) -> Result<Vec<String>, ApiKeyError> {
-    if !store::lock_owner(tx, caller.user_id).await? {
-        return Err(ApiKeyError::Gone);
-    }
+    let owner = account::store::hold(tx, caller.user_id).await?;
+    owner.ok_or(ApiKeyError::Gone)?;
     Ok(store::scopes_of(tx, caller.user_id).await?)
 }
 
@@ -455,11 +444,6 @@ impl From<ApiKeyError> for Problem {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, title).detail(error.to_string())
         };
         match error {
-            ApiKeyError::NotSignedIn => Problem::new(
-                StatusCode::FORBIDDEN,
-                "session_required",
-                "Sign in to manage API keys",
-            ),
             ApiKeyError::Gone => Problem::unauthenticated(),
             ApiKeyError::NotFound => Problem::not_found(),
             ApiKeyError::ScopeNotHeld(_) => unprocessable("scope_not_held", "Not yours to hand on"),

@@ -20,7 +20,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, Input, Problem};
+use web::{Caller, Input, Problem, SignedIn};
 
 pub(crate) use undo::{UndoToken, undo};
 
@@ -118,11 +118,12 @@ pub(crate) async fn change_phone(
     responses(
         (status = 204, description = "It is the account's"),
         (status = 400, description = "The code does not fit, or no longer (`invalid_code`)"),
+        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
     )
 )]
 pub(crate) async fn confirm_email(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
     Input(wish): Input<Confirmation>,
 ) -> Result<StatusCode, ContactError> {
     confirm(&app, &caller, &wish, Purpose::ChangeEmail).await
@@ -135,11 +136,12 @@ pub(crate) async fn confirm_email(
     responses(
         (status = 204, description = "It is the account's"),
         (status = 400, description = "The code does not fit, or no longer (`invalid_code`)"),
+        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
     )
 )]
 pub(crate) async fn confirm_phone(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
     Input(wish): Input<Confirmation>,
 ) -> Result<StatusCode, ContactError> {
     confirm(&app, &caller, &wish, Purpose::ChangePhone).await
@@ -206,16 +208,13 @@ async fn exchange(
         return Err(ChallengeError::Invalid.into());
     }
     let id = proven.account_id.ok_or(ContactError::Gone)?;
-    let before = account::store::by_id(&mut *tx, id).await?;
+    let before = account::store::hold(&mut tx, id).await?;
+    // An account that was frozen or given up stays as it is.
+    let before = before.filter(|account| account.standing(now) == Standing::Active);
     let before = before.ok_or(ContactError::Gone)?;
     // The contact may have found an owner after this flow was begun. It is theirs.
     if !store::exchange(&mut tx, id, &proven.contact).await? {
         return Err(ChallengeError::Invalid.into());
-    }
-    // Looked at behind the lock of the exchange: an account that was frozen or given up stays as it is.
-    let after = account::store::by_id(&mut *tx, id).await?;
-    if after.is_none_or(|account| account.standing(now) != Standing::Active) {
-        return Err(ContactError::Gone);
     }
     challenge::end_others(&mut tx, proven.contact.as_str()).await?;
     second_factor::store::rename_message(&mut tx, id, &proven.contact).await?;

@@ -139,6 +139,11 @@ pub(crate) async fn schedule(
     Ok(keys.into_iter().map(Revoked::ApiKey).collect())
 }
 
+/// Ends an erasure before its time; false if there is none, or it is done.
+pub(crate) async fn call_off(tx: &mut PgConnection, account_id: Uuid) -> Result<bool, sqlx::Error> {
+    store::call_off(tx, account_id).await
+}
+
 /// Shuts an active account; gives it as it was.
 async fn shut(
     tx: &mut PgConnection,
@@ -147,10 +152,7 @@ async fn shut(
 ) -> Result<Account, ErasureError> {
     // First, since it is the first lock that such a transaction takes.
     rights::last_admin(tx, id, now).await?;
-    if !store::lock(tx, id).await? {
-        return Err(ErasureError::Gone);
-    }
-    let account = account::store::by_id(&mut *tx, id).await?;
+    let account = account::store::hold(tx, id).await?;
     let account = account.ok_or(ErasureError::Gone)?;
     match account.standing(now) {
         Standing::Active => {}
@@ -184,11 +186,16 @@ pub(crate) async fn restore(
 pub(crate) async fn undo(app: &App, undo_token: &str, client: &Client) -> Result<(), ErasureError> {
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
-    let account_id = store::undo(&mut tx, &hash(undo_token), now).await?;
-    let account_id = account_id.ok_or(ErasureError::InvalidLink)?;
-    store::open(&mut tx, account_id).await?;
-    let account = account::store::by_id(&mut *tx, account_id).await?;
+    let undo_hash = hash(undo_token);
+    let owner = store::undone_by(&mut tx, &undo_hash).await?;
+    let account_id = owner.ok_or(ErasureError::InvalidLink)?;
+    let account = account::store::hold(&mut tx, account_id).await?;
     let account = account.ok_or(ErasureError::Gone)?;
+    // It may have been banned, or forgotten, while we waited.
+    if !store::undo(&mut tx, &undo_hash, now).await? {
+        return Err(ErasureError::InvalidLink);
+    }
+    store::open(&mut tx, account_id).await?;
     moderate::announce(&mut tx, &account, Standing::Active, None).await?;
     notice::tell(&mut tx, &account, Notice::Restored, None, now).await?;
     Entry::new(Act::ErasureUndone, account_id)
@@ -216,14 +223,18 @@ pub(crate) fn job(app: Arc<App>) -> Job {
 pub(crate) async fn forget_due(pool: &PgPool, now: OffsetDateTime) -> Result<(), sqlx::Error> {
     loop {
         let mut tx = pool.begin().await?;
-        let Some(account_id) = store::take_due(&mut tx, now).await? else {
+        let Some(account_id) = store::due(&mut tx, now).await? else {
             return Ok(());
         };
-        if let Some(account) = account::store::by_id(&mut *tx, account_id).await? {
+        let account = account::store::hold(&mut tx, account_id).await?;
+        // Another replica may have been faster, or somebody has called it off.
+        if store::call_off(&mut tx, account_id).await?
+            && let Some(account) = account
+        {
             forget(&mut tx, &account, now).await?;
+            tracing::info!(user_id = %account_id, "an account is being erased");
         }
         tx.commit().await?;
-        tracing::info!(user_id = %account_id, "an account was erased");
     }
 }
 

@@ -161,11 +161,18 @@ pub(crate) async fn complete_login(
     client: &Client,
     now: OffsetDateTime,
 ) -> Result<Entrance, LoginError> {
-    // As it is now, and until the commit: a ban, or another password, may have come in between.
+    // As it is now, and until the commit: a ban, or another password or contact, may have come in
+    // between.
     let known = account;
     let account = account::store::hold(tx, account.id).await?;
     let account = account.ok_or(LoginError::InvalidCredentials)?;
-    if proven.contains(&Factor::Password) && account.password_hash != known.password_hash {
+    let rests_on_what_was = |factor: &Factor| match factor {
+        Factor::Password => account.password_hash != known.password_hash,
+        Factor::EmailCode => account.email != known.email,
+        Factor::SmsCode => account.phone != known.phone,
+        _ => false,
+    };
+    if proven.iter().any(rests_on_what_was) {
         return Err(LoginError::InvalidCredentials);
     }
     let standing = account.standing(now);

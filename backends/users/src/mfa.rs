@@ -30,7 +30,6 @@ pub(crate) use store::sweep;
 use crate::{
     App,
     account::{self, Account},
-    audit::{Act, Entry},
     client::Client,
     factor::{self, Factor, Kind},
     key::Tag,
@@ -250,14 +249,20 @@ pub(crate) async fn verify(
     };
     let examined = match second_factor::examine(&app, &prover, proof, now).await {
         Ok(examined) => examined,
-        Err(error) => return Err(refuse(&app, &account, &client, error, now).await),
+        Err(error) => {
+            second_factor::refuse(&app, &account, &client, now).await?;
+            return Err(error.into());
+        }
     };
     let mut tx = app.pool.begin().await?;
+    let held = account::store::hold(&mut tx, account.id).await?;
+    let held = held.ok_or(MfaError::InvalidToken)?;
     let second = match examined.settle(&mut tx, &prover, now).await {
         Ok(second) => second,
         Err(error) => {
             drop(tx);
-            return Err(refuse(&app, &account, &client, error, now).await);
+            second_factor::refuse(&app, &account, &client, now).await?;
+            return Err(error.into());
         }
     };
     // Of two that bring good proofs at once the second finds nothing left to go on with.
@@ -280,37 +285,17 @@ pub(crate) async fn verify(
             let hash = waiting.state["password_hash"].as_str();
             let hash = hash.ok_or(MfaError::InvalidToken)?;
             // The password that was forgotten proves nothing here, though somebody knows it.
-            let mut enrolled = second_factor::enrolled(&mut tx, &account).await?;
+            let mut enrolled = second_factor::enrolled(&mut tx, &held).await?;
             enrolled.has_password = false;
             if factor::judge(&proven, &enrolled) != factor::Verdict::Enough {
                 return Err(MfaError::InvalidToken);
             }
-            password_reset::complete(&mut tx, &account, hash, now).await?;
+            password_reset::complete(&mut tx, &held, hash, now).await?;
             StatusCode::NO_CONTENT.into_response()
         }
     };
     tx.commit().await?;
     Ok(answer)
-}
-
-/// Writes down that a second proof was refused, and says why it was.
-async fn refuse(
-    app: &App,
-    account: &Account,
-    client: &Client,
-    why: ProofError,
-    now: OffsetDateTime,
-) -> MfaError {
-    let record = async {
-        let mut tx = app.pool.begin().await?;
-        let refused = Entry::new(Act::SecondFactorRefused, account.id).from(client);
-        refused.record(&mut tx, now).await?;
-        tx.commit().await
-    };
-    match record.await {
-        Ok(()) => why.into(),
-        Err(error) => error.into(),
-    }
 }
 
 impl IntoResponse for Due {

@@ -38,7 +38,7 @@ pub(crate) use store::sweep;
 
 use crate::{
     App,
-    account::Account,
+    account::{self, Account},
     audit::{self, Act},
     login::LoginError,
 };
@@ -224,7 +224,7 @@ async fn check(
     let mut account_id = None;
     let flaw = match answered(app, tx, aim, &assertion.response.client_data_json.0, now).await? {
         Err(flaw) => flaw,
-        Ok(()) => match store::lock(tx, &assertion.id.0).await? {
+        Ok(()) => match held(tx, &assertion.id.0).await? {
             None => Flaw::Unknown,
             Some(kept) => {
                 account_id = Some(kept.account_id);
@@ -244,6 +244,18 @@ async fn check(
         audit::record(tx, now, Act::PasskeyCounterWentBack, account_id, None).await?;
     }
     Ok(Err(Unproven { account_id }))
+}
+
+/// Finds a passkey, and holds its account and then itself until the commit.
+async fn held(
+    tx: &mut PgConnection,
+    credential_id: &[u8],
+) -> Result<Option<store::Kept>, sqlx::Error> {
+    let Some(owner) = store::owner(tx, credential_id).await? else {
+        return Ok(None);
+    };
+    account::store::hold(tx, owner).await?;
+    store::lock(tx, credential_id).await
 }
 
 /// Takes the challenge that was answered, if it was given out for this.
@@ -306,11 +318,7 @@ impl From<PasskeyError> for Problem {
     fn from(error: PasskeyError) -> Self {
         let conflict = |code, title| Problem::new(StatusCode::CONFLICT, code, title);
         match error {
-            PasskeyError::NotSignedIn => Problem::new(
-                StatusCode::FORBIDDEN,
-                "session_required",
-                "Sign in to look after passkeys",
-            ),
+            PasskeyError::NotSignedIn => Problem::session_required(),
             PasskeyError::Gone => Problem::unauthenticated(),
             PasskeyError::NotFound => Problem::not_found(),
             PasskeyError::Refused(flaw) => Problem::new(

@@ -22,14 +22,15 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, Problem};
+use web::{Caller, Problem, SignedIn};
 
 pub(crate) use prove::{Asked, Proof, ProofError, Prover, ask, examine};
 
 use crate::{
     App,
     account::{self, Account},
-    audit::{self, Act},
+    audit::{self, Act, Entry},
+    client::Client,
     factor::{Enrolled, Kind},
     notice,
     step_up::Fresh,
@@ -137,11 +138,14 @@ fn kind(name: &str) -> Option<Kind> {
 /// The caller's second factors, oldest first.
 #[utoipa::path(
     get, path = "/v1/me/mfa", operation_id = "listSecondFactors", tag = "me",
-    responses((status = 200, description = "All of them: there are never many", body = Factors))
+    responses(
+        (status = 200, description = "All of them: there are never many", body = Factors),
+        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
+    )
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
 ) -> Result<Json<Factors>, FactorError> {
     let items = store::of_account(&app.pool, caller.user_id, MAX_FACTORS).await?;
     let recovery_codes_left = store::recovery_codes_left(&app.pool, caller.user_id).await?;
@@ -194,6 +198,19 @@ pub(crate) async fn remove(
     .await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Writes down that a proof was refused.
+pub(crate) async fn refuse(
+    app: &App,
+    account: &Account,
+    client: &Client,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let mut tx = app.pool.begin().await?;
+    let refused = Entry::new(Act::SecondFactorRefused, account.id).from(client);
+    refused.record(&mut tx, now).await?;
+    tx.commit().await
 }
 
 /// Notes that an account has a new second factor, in the commit that makes it so.

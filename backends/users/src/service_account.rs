@@ -23,7 +23,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, Input, Problem, page::Page};
+use web::{Caller, Input, Problem, SignedIn, page::Page};
 
 use crate::{
     App,
@@ -86,8 +86,6 @@ pub(crate) struct ServiceKeyView {
 /// Why nothing was done.
 #[derive(Debug, Error)]
 pub(crate) enum ServiceAccountError {
-    #[error("service accounts are managed by somebody who is signed in")]
-    NotSignedIn,
     #[error(transparent)]
     Rights(#[from] RightsError),
     #[error("no such service account, or no such key of it")]
@@ -119,9 +117,9 @@ pub(crate) enum ServiceAccountError {
 )]
 pub(crate) async fn list_accounts(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
 ) -> Result<Json<Page<ServiceAccountView>>, ServiceAccountError> {
-    may_manage(&app, &caller)?;
+    app.rights.require(&caller, Permission::ServicesManage)?;
     let items = store::all(&app.pool, MAX_ACCOUNTS).await?;
     Ok(Json(Page {
         items,
@@ -146,7 +144,7 @@ pub(crate) async fn create_account(
     Fresh(caller): Fresh,
     Input(wish): Input<ServiceAccountWish>,
 ) -> Result<(StatusCode, Json<ServiceAccountView>), ServiceAccountError> {
-    may_manage(&app, &caller)?;
+    app.rights.require(&caller, Permission::ServicesManage)?;
     let now = app.clock.now();
     let view = ServiceAccountView {
         id: Uuid::now_v7(),
@@ -187,10 +185,10 @@ pub(crate) async fn create_account(
 )]
 pub(crate) async fn delete_account(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<StatusCode, ServiceAccountError> {
-    may_manage(&app, &caller)?;
+    app.rights.require(&caller, Permission::ServicesManage)?;
     let Path(id) = id.map_err(|_| ServiceAccountError::NotFound)?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
@@ -201,16 +199,6 @@ pub(crate) async fn delete_account(
     revocation::revoke(&mut tx, &[Revoked::Subject(id)], now).await?;
     tx.commit().await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Whoever acts by a token without a session, a service account for one, could make more of its like
-/// and outlive its own end.
-fn may_manage(app: &App, caller: &Caller) -> Result<(), ServiceAccountError> {
-    app.rights.require(caller, Permission::ServicesManage)?;
-    caller
-        .sid
-        .map(|_| ())
-        .ok_or(ServiceAccountError::NotSignedIn)
 }
 
 fn name_taken(error: sqlx::Error) -> ServiceAccountError {
@@ -244,11 +232,6 @@ impl From<ServiceAccountError> for Problem {
             |status, code, title| Problem::new(status, code, title).detail(error.to_string());
         let (unprocessable, conflict) = (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::CONFLICT);
         match error {
-            ServiceAccountError::NotSignedIn => Problem::new(
-                StatusCode::FORBIDDEN,
-                "session_required",
-                "Sign in to manage service accounts",
-            ),
             ServiceAccountError::Rights(error) => error.into(),
             ServiceAccountError::NotFound => Problem::not_found(),
             ServiceAccountError::NotHeld(_) => {

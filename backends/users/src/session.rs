@@ -204,20 +204,25 @@ pub(crate) async fn spend(
         .ok_or(SessionError::InvalidToken)?;
     if judge(&session, &state, now) == Verdict::Rotate {
         // Read anew each time: a role that was taken away is gone with the next refresh.
-        let account = allowed(Some(account), now)?;
+        let account = allowed(account, now)?;
         let successor = parent.successor(&app.refresh_key);
         let (spent, next) = (parent.hash(), successor.hash());
         let expiry = token_expiry(&session, now);
         let issued = issue(app, &account, &session, successor, in_cookie, now)?;
-        if store::rotate(&mut line, &spent, &next, expiry, client, now).await? {
+        let perm_ver = account.perm_ver;
+        if store::rotate(&mut line, &spent, &next, expiry, perm_ver, client, now).await? {
             return Ok(issued);
         }
     }
     let mut tx = line.begin().await?;
-    // Locks the session: whoever was first has committed by then.
+    // Locks the account and the session: whoever was first has committed by then.
+    let account = account::store::hold(&mut tx, session.account_id).await?;
+    let account = account.ok_or(SessionError::InvalidToken)?;
     let (session, state) = store::lock(&mut tx, &parent.hash())
         .await?
         .ok_or(SessionError::InvalidToken)?;
+    // What it may now is said from now on: what was issued before may have been revoked.
+    let now = app.clock.now();
     let mut successor = parent.successor(&app.refresh_key);
     match judge(&session, &state, now) {
         // A successor that was spent as well would end the session when it is brought the next time.
@@ -226,15 +231,21 @@ pub(crate) async fn spend(
                 successor = successor.successor(&app.refresh_key);
             }
         }
-        // A token that was not living before the lock is not living now.
-        Verdict::Expired | Verdict::Rotate => return Err(SessionError::InvalidToken),
+        // What the account may has changed since it was read.
+        Verdict::Rotate => {
+            let (spent, next) = (parent.hash(), successor.hash());
+            let (expiry, perm_ver) = (token_expiry(&session, now), account.perm_ver);
+            if !store::rotate(&mut tx, &spent, &next, expiry, perm_ver, client, now).await? {
+                return Err(SessionError::InvalidToken);
+            }
+        }
+        Verdict::Expired => return Err(SessionError::InvalidToken),
         Verdict::Reused => {
             end_family(&mut tx, &session, client, now).await?;
             tx.commit().await?;
             return Err(SessionError::InvalidToken);
         }
     }
-    let account = account::store::by_id(&mut *tx, session.account_id).await?;
     let account = allowed(account, now)?;
     let issued = issue(app, &account, &session, successor, in_cookie, now)?;
     tx.commit().await?;
@@ -242,9 +253,11 @@ pub(crate) async fn spend(
 }
 
 /// The account, if it lets its sessions go on.
-fn allowed(account: Option<Account>, now: OffsetDateTime) -> Result<Account, SessionError> {
-    let goes_on = |it: &Account| matches!(it.standing(now), Standing::Active | Standing::Frozen);
-    account.filter(goes_on).ok_or(SessionError::InvalidToken)
+fn allowed(account: Account, now: OffsetDateTime) -> Result<Account, SessionError> {
+    match account.standing(now) {
+        Standing::Active | Standing::Frozen => Ok(account),
+        Standing::Banned | Standing::Deleted => Err(SessionError::InvalidToken),
+    }
 }
 
 async fn end_family(

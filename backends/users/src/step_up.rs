@@ -199,7 +199,13 @@ pub(crate) async fn verify(
         bound_to: &bound_to,
         client: &client,
     };
-    let examined = second_factor::examine(&app, &prover, proof, now).await?;
+    let examined = match second_factor::examine(&app, &prover, proof, now).await {
+        Ok(examined) => examined,
+        Err(error) => {
+            second_factor::refuse(&app, &account, &client, now).await?;
+            return Err(error.into());
+        }
+    };
     let mut tx = app.pool.begin().await?;
     let account = account::store::hold(&mut tx, caller.user_id).await?;
     let account =
@@ -228,11 +234,7 @@ fn binding(session_id: Uuid) -> String {
 impl From<StepUpError> for Problem {
     fn from(error: StepUpError) -> Self {
         match error {
-            StepUpError::NoSession => Problem::new(
-                StatusCode::FORBIDDEN,
-                "session_required",
-                "Sign in to do this",
-            ),
+            StepUpError::NoSession => Problem::session_required(),
             StepUpError::Gone => Problem::unauthenticated(),
             StepUpError::Frozen => Problem::new(
                 StatusCode::FORBIDDEN,

@@ -67,6 +67,22 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// A caller who has signed in and speaks in that session. Keys for programs and services are answered
+/// 403 `session_required`: what a person looks after is not for them.
+pub struct SignedIn(pub Caller);
+
+impl<S: Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_parts(parts)?.ok_or_else(Problem::unauthenticated)?;
+        if caller.sid.is_none() {
+            return Err(Problem::session_required());
+        }
+        Ok(Self(caller))
+    }
+}
+
 impl<S: Sync> axum::extract::OptionalFromRequestParts<S> for Caller {
     type Rejection = Problem;
 

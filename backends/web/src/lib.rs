@@ -14,7 +14,7 @@ pub mod precondition;
 mod problem;
 mod request;
 
-pub use caller::Caller;
+pub use caller::{Caller, SignedIn};
 pub use client::client_address;
 pub use document::document;
 pub use form::Form;

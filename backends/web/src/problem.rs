@@ -117,6 +117,15 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed")
     }
 
+    /// 403: somebody who is not signed in, but calls by a key or as a service.
+    pub fn session_required() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "session_required",
+            "Sign in to do this",
+        )
+    }
+
     /// 404: not there, or not the caller's to see; the two look alike.
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", "Not found")

@@ -81,11 +81,12 @@ pub(crate) async fn by_id(
     .await
 }
 
-/// The account of this id as it is now, and will be until the commit: whoever bans it, or takes a
-/// role or a password from it, waits for that or has done it before.
+/// The account of this id as it is now, and will be until the commit: whoever else changes it, or what
+/// hangs on it, waits for that or has done it before. The first lock of a transaction but for that of
+/// `rights::begin_change`, so that no two wait for each other.
 pub(crate) async fn hold(tx: &mut PgConnection, id: Uuid) -> Result<Option<Account>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select id from users.account where id = $1 for share"#,
+        r#"select id from users.account where id = $1 for no key update"#,
         id
     )
     .fetch_optional(&mut *tx)
@@ -103,6 +104,22 @@ pub(crate) async fn is_taken(
         r#"select exists (select from users.account where email = $1 or phone = $2) as "taken!""#,
         email,
         phone,
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// Whether anybody can come in: by a contact, which codes are sent to and a password goes with, by
+/// somebody else's word, or by a passkey.
+pub(crate) async fn has_way_in(tx: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        select email is not null or phone is not null
+            or exists (select from users.identity where account_id = account.id)
+            or exists (select from users.passkey where account_id = account.id) as "has!"
+        from users.account where id = $1
+        "#,
+        id,
     )
     .fetch_one(tx)
     .await

@@ -24,20 +24,6 @@ pub(super) struct Good {
     pub(super) ends_at: Option<OffsetDateTime>,
 }
 
-/// Holds an account until the commit, or tells that it is gone.
-pub(super) async fn lock_owner(
-    tx: &mut PgConnection,
-    account_id: Uuid,
-) -> Result<bool, sqlx::Error> {
-    let found = sqlx::query_scalar!(
-        r#"select id from users.account where id = $1 for no key update"#,
-        account_id
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(found.is_some())
-}
-
 /// The scopes that an account's roles carry.
 pub(super) async fn scopes_of(
     tx: &mut PgConnection,

@@ -94,7 +94,7 @@ pub(super) async fn change_of(
     let row = sqlx::query!(
         r#"
         select account_id, seq, created_at from users.undo
-        where token_hash = $1 and expires_at > $2 for update
+        where token_hash = $1 and expires_at > $2
         "#,
         &token_hash[..],
         now,

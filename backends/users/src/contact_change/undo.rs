@@ -65,8 +65,14 @@ pub(crate) async fn undo(app: &App, token: &UndoToken) -> Result<(), ContactErro
     let mut tx = app.pool.begin().await?;
     let change = store::change_of(&mut tx, &token.hash(), now).await?;
     let (account_id, first, since) = change.ok_or(ContactError::InvalidLink)?;
+    account::store::hold(&mut tx, account_id).await?;
+    let undone = store::take_undos(&mut tx, account_id, first).await?;
+    // Another link was faster.
+    if undone.is_empty() {
+        return Err(ContactError::InvalidLink);
+    }
     // The newest first, so that of two changes of one kind the older one has the last word.
-    for (channel, previous) in store::take_undos(&mut tx, account_id, first).await? {
+    for (channel, previous) in undone {
         let is_back = match previous {
             Some(previous) => store::exchange(&mut tx, account_id, &previous).await?,
             None => store::drop(&mut tx, account_id, &channel).await?,

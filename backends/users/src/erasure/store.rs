@@ -4,14 +4,6 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// Holds an account until the commit; false if there is none.
-pub(super) async fn lock(tx: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
-    let found = sqlx::query_scalar!("select id from users.account where id = $1 for update", id)
-        .fetch_optional(tx)
-        .await?;
-    Ok(found.is_some())
-}
-
 /// Shuts an account until it is had back or forgotten.
 pub(super) async fn shut(tx: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!(
@@ -66,22 +58,44 @@ pub(super) async fn begin(
     Ok(())
 }
 
-/// Takes back the erasure that a token undoes; tells whose it was.
+/// Ends an erasure that was noted; false if none is.
+pub(super) async fn call_off(tx: &mut PgConnection, account_id: Uuid) -> Result<bool, sqlx::Error> {
+    let ended = sqlx::query!(
+        r#"delete from users.erasure where account_id = $1"#,
+        account_id
+    )
+    .execute(tx)
+    .await?;
+    Ok(ended.rows_affected() == 1)
+}
+
+/// Whose erasure a token undoes.
+pub(super) async fn undone_by(
+    tx: &mut PgConnection,
+    undo_hash: &[u8],
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select account_id from users.erasure where undo_hash = $1"#,
+        undo_hash,
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Takes back the erasure that a token undoes; false if it is too late.
 pub(super) async fn undo(
     tx: &mut PgConnection,
     undo_hash: &[u8],
     now: OffsetDateTime,
-) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"
-        delete from users.erasure where undo_hash = $1 and due_at > $2
-        returning account_id
-        "#,
+) -> Result<bool, sqlx::Error> {
+    let undone = sqlx::query!(
+        r#"delete from users.erasure where undo_hash = $1 and due_at > $2"#,
         undo_hash,
         now,
     )
-    .fetch_optional(tx)
-    .await
+    .execute(tx)
+    .await?;
+    Ok(undone.rows_affected() == 1)
 }
 
 /// Deletes an account's keys for programs; gives the ids of their secrets.
@@ -108,8 +122,8 @@ pub(super) async fn end_keys(
     Ok(secrets)
 }
 
-/// The account whose erasure is due longest; ours until the commit.
-pub(super) async fn take_due(
+/// The account whose erasure is due longest.
+pub(super) async fn due(
     tx: &mut PgConnection,
     now: OffsetDateTime,
 ) -> Result<Option<Uuid>, sqlx::Error> {
@@ -118,7 +132,6 @@ pub(super) async fn take_due(
         select account_id from users.erasure
         where due_at <= $1
         order by due_at limit 1
-        for update skip locked
         "#,
         now
     )

@@ -90,9 +90,8 @@ pub(crate) async fn add(
     let now = app.clock.now();
     let account_id = caller.user_id;
     let mut tx = app.pool.begin().await?;
-    if !store::lock_owner(&mut tx, account_id).await? {
-        return Err(PasskeyError::Gone);
-    }
+    let account = account::store::hold(&mut tx, account_id).await?;
+    let account = account.ok_or(PasskeyError::Gone)?;
     let session = session_of(&caller)?;
     let aim = Aim::Enrol {
         account_id,
@@ -141,9 +140,6 @@ pub(crate) async fn add(
     let view = store::by_id(&mut tx, account_id, new.id)
         .await?
         .ok_or(PasskeyError::NotFound)?;
-    let account = account::store::by_id(&mut *tx, account_id)
-        .await?
-        .ok_or(PasskeyError::Gone)?;
     audit::record(&mut tx, now, Act::PasskeyAdded, account_id, caller.sid).await?;
     notice::tell(
         &mut tx,

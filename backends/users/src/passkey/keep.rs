@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, Input, page::Page};
+use web::{Input, SignedIn, page::Page};
 
 use super::{MAX_PASSKEYS, PasskeyError, credential::PasskeyName, store};
 use crate::{
@@ -60,9 +60,8 @@ pub(crate) struct PasskeyChange {
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
 ) -> Result<Json<Page<PasskeyView>>, PasskeyError> {
-    caller.sid.ok_or(PasskeyError::NotSignedIn)?;
     Ok(Json(Page {
         items: store::of_account(&app.pool, caller.user_id, MAX_PASSKEYS).await?,
         next_cursor: None,
@@ -129,19 +128,14 @@ pub(crate) async fn remove(
     let user_id = caller.user_id;
     let mut tx = app.pool.begin().await?;
     // Of two that remove the last two at once, the second sees what the first has left.
-    if !store::lock_owner(&mut tx, user_id).await? {
-        return Err(PasskeyError::Gone);
-    }
+    let account = account::store::hold(&mut tx, user_id).await?;
+    let account = account.ok_or(PasskeyError::Gone)?;
     let name = store::remove(&mut tx, user_id, id)
         .await?
         .ok_or(PasskeyError::NotFound)?;
-    let left = store::count(&mut tx, user_id).await?;
-    if left == 0 && !store::has_another_way_in(&mut tx, user_id).await? {
+    if !account::store::has_way_in(&mut tx, user_id).await? {
         return Err(PasskeyError::LastWayIn);
     }
-    let account = account::store::by_id(&mut *tx, user_id)
-        .await?
-        .ok_or(PasskeyError::Gone)?;
     if !second_factor::enrolled(&mut tx, &account).await?.any() {
         second_factor::store::remove_recovery_codes(&mut tx, user_id).await?;
     }

@@ -77,21 +77,6 @@ pub(super) async fn take(
     Ok(expires_at.is_some_and(|expires_at| now < expires_at))
 }
 
-/// Holds an account until the commit: what is decided by its number of passkeys is decided one after
-/// the other. False if it is gone.
-pub(super) async fn lock_owner(
-    tx: &mut PgConnection,
-    account_id: Uuid,
-) -> Result<bool, sqlx::Error> {
-    let found = sqlx::query_scalar!(
-        r#"select id from users.account where id = $1 for update"#,
-        account_id
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(found.is_some())
-}
-
 /// How many passkeys an account has.
 pub(super) async fn count(tx: &mut PgConnection, account_id: Uuid) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
@@ -194,6 +179,19 @@ pub(super) async fn descriptors(
     Ok(descriptors.collect())
 }
 
+/// Whose passkey it is.
+pub(super) async fn owner(
+    tx: &mut PgConnection,
+    credential_id: &[u8],
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select account_id from users.passkey where credential_id = $1"#,
+        credential_id,
+    )
+    .fetch_optional(tx)
+    .await
+}
+
 /// Finds a passkey by its authenticator's name for it, and holds it until the commit: of two that
 /// bring the same count the second is seen as what it is.
 pub(super) async fn lock(
@@ -262,21 +260,6 @@ pub(super) async fn remove(
         id,
     )
     .fetch_optional(tx)
-    .await
-}
-
-/// Whether an account has a way in besides its passkeys: an address that codes can be sent to.
-pub(super) async fn has_another_way_in(
-    tx: &mut PgConnection,
-    account_id: Uuid,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"
-        select email is not null or phone is not null as "has!" from users.account where id = $1
-        "#,
-        account_id,
-    )
-    .fetch_one(tx)
     .await
 }
 

@@ -326,7 +326,13 @@ pub(super) async fn turn(
     }
     let before = act.account.standing(now);
     let refused = PeopleError::Standing(before, turn.verb.done());
-    let after = turn.verb.from(before).ok_or(refused)?;
+    let after = turn.verb.from(before);
+    // Where an erasure is over there is nothing left to ban.
+    if before == Standing::Deleted && after.is_some() && !erasure::call_off(&mut act.tx, id).await?
+    {
+        return Err(refused);
+    }
+    let after = after.ok_or(refused)?;
     if after != Standing::Active {
         rights::last_admin(&mut act.tx, id, now).await?;
     }
@@ -381,11 +387,12 @@ impl<'a> Acting<'a> {
         if id == caller.user_id {
             return Err(PeopleError::Own);
         }
-        let now = app.clock.now();
         let mut tx = app.pool.begin().await?;
-        let granter = rights::begin_change(&mut tx, caller, now).await?;
+        let granter = rights::begin_change(&mut tx, caller, app.clock.now()).await?;
         let account = account::store::hold(&mut tx, id).await?;
         let account = account.ok_or(PeopleError::NotFound)?;
+        // Behind the locks: what was issued while we waited for them is from before.
+        let now = app.clock.now();
         granter.covers(&account.roles_given)?;
         Ok(Self {
             caller,

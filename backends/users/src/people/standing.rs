@@ -49,18 +49,19 @@ impl Verb {
 
     /// The standing that follows, if this one can be left by it. Doing a thing again gives it another
     /// reason and another end. A ban is lifted by those who may ban, so it can't be softened into a
-    /// freeze; and nothing comes back that was deleted.
+    /// freeze. What was deleted comes back as banned alone, and while it is not forgotten: nobody escapes
+    /// by giving themselves up, and what they have done can be looked into.
     pub(super) fn from(self, standing: Standing) -> Option<Standing> {
         use Standing::{Active, Banned, Deleted, Frozen};
         match (self, standing) {
-            (_, Deleted) => None,
-            (Self::Delete, _) => Some(Deleted),
+            (Self::Delete, Active | Frozen | Banned) => Some(Deleted),
             (Self::Ban, _) => Some(Banned),
             (Self::Freeze, Active | Frozen) => Some(Frozen),
             (Self::Unban, Banned) | (Self::Unfreeze, Frozen) => Some(Active),
-            (Self::Freeze, Banned)
-            | (Self::Unban, Active | Frozen)
-            | (Self::Unfreeze, Active | Banned) => None,
+            (Self::Freeze, Banned | Deleted)
+            | (Self::Unban, Active | Frozen | Deleted)
+            | (Self::Unfreeze, Active | Banned | Deleted)
+            | (Self::Delete, Deleted) => None,
         }
     }
 }
@@ -85,7 +86,7 @@ mod tests {
             (Active,  [Some(Banned), None,         Some(Frozen), None,         Some(Deleted)]),
             (Frozen,  [Some(Banned), None,         Some(Frozen), Some(Active), Some(Deleted)]),
             (Banned,  [Some(Banned), Some(Active), None,         None,         Some(Deleted)]),
-            (Deleted, [None,         None,         None,         None,         None]),
+            (Deleted, [Some(Banned), None,         None,         None,         None]),
         ];
         for (standing, outcomes) in table {
             for (verb, outcome) in verbs.into_iter().zip(outcomes) {

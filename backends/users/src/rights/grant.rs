@@ -17,6 +17,8 @@ use crate::{account, role::ADMIN};
 pub(crate) struct Granter {
     /// Who may what, as of this transaction.
     pub(crate) snapshot: Snapshot,
+    /// The roles that they speak with.
+    pub(crate) roles: Vec<String>,
     held: BTreeSet<String>,
 }
 
@@ -56,6 +58,7 @@ pub(crate) async fn begin_change(
     let held = snapshot.held(&roles).into_iter().map(str::to_owned);
     Ok(Granter {
         held: held.collect(),
+        roles,
         snapshot,
     })
 }
@@ -139,6 +142,7 @@ mod tests {
                 ]),
                 acl: BTreeMap::new(),
             },
+            roles: vec!["reader".to_owned()],
             held: set(&["users.read", "roles.assign"]),
         };
         for (roles, good) in [

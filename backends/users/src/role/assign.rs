@@ -132,11 +132,12 @@ pub(crate) async fn change(
     if id == caller.user_id {
         return Err(AssignError::Own);
     }
-    let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
-    let granter = rights::begin_change(&mut tx, &caller, now).await?;
+    let granter = rights::begin_change(&mut tx, &caller, app.clock.now()).await?;
     let account = account::store::hold(&mut tx, id).await?;
     let account = account.ok_or(AssignError::NotFound)?;
+    // Behind the locks: what was issued while we waited for them is from before.
+    let now = app.clock.now();
     seen.judge(Some(account.perm_ver))
         .map_err(AssignError::Precondition)?;
     let before: BTreeSet<String> = account.roles_given.into_iter().collect();

@@ -14,13 +14,14 @@ use sha2::{Digest, Sha256};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, Input};
+use web::{Input, SignedIn};
 
-use super::{PublicJwk, ServiceAccountError, ServiceKeyView, may_manage, note, store};
+use super::{PublicJwk, ServiceAccountError, ServiceKeyView, note, store};
 use crate::{
     App,
     audit::Act,
     revocation::{self, Revoked},
+    rights::Permission,
     step_up::Fresh,
 };
 
@@ -80,7 +81,7 @@ pub(crate) async fn create_key(
     id: Result<Path<Uuid>, PathRejection>,
     Input(wish): Input<ServiceKeyWish>,
 ) -> Result<(StatusCode, Json<NewServiceKey>), ServiceAccountError> {
-    may_manage(&app, &caller)?;
+    app.rights.require(&caller, Permission::ServicesManage)?;
     let Path(id) = id.map_err(|_| ServiceAccountError::NotFound)?;
     let now = app.clock.now();
     let good = |at: OffsetDateTime| now < at && at <= now + MAX_LIFETIME;
@@ -142,10 +143,10 @@ pub(crate) async fn create_key(
 )]
 pub(crate) async fn delete_key(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
     ids: Result<Path<(Uuid, Uuid)>, PathRejection>,
 ) -> Result<StatusCode, ServiceAccountError> {
-    may_manage(&app, &caller)?;
+    app.rights.require(&caller, Permission::ServicesManage)?;
     let Path((id, key_id)) = ids.map_err(|_| ServiceAccountError::NotFound)?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;

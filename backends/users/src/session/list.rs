@@ -11,7 +11,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, page::Page};
+use web::{SignedIn, page::Page};
 
 use super::{End, SessionError, store};
 use crate::{
@@ -44,11 +44,14 @@ pub(crate) struct SessionView {
 /// The caller's sessions, last used first; the hundred that were used last.
 #[utoipa::path(
     get, path = "/v1/me/sessions", operation_id = "listSessions", tag = "me",
-    responses((status = 200, description = "Those that go on", body = Page<SessionView>))
+    responses(
+        (status = 200, description = "Those that go on", body = Page<SessionView>),
+        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
+    )
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
 ) -> Result<Json<Page<SessionView>>, SessionError> {
     let now = app.clock.now();
     let items = store::of_account(&app.pool, caller.user_id, caller.sid, now, MAX_SHOWN).await?;
@@ -65,12 +68,13 @@ pub(crate) async fn list(
     params(("id" = Uuid, Path, description = "The session")),
     responses(
         (status = 204, description = "It has ended"),
+        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
         (status = 404, description = "`not_found`: not there, over, or not the caller's"),
     )
 )]
 pub(crate) async fn end(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
     id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<StatusCode, SessionError> {
     let Path(id) = id.map_err(|_| SessionError::NotFound)?;

@@ -218,14 +218,16 @@ pub(super) async fn find(
 }
 
 /// Spends the living token of a session that goes on, adds its successor, and notes from where that
-/// was. False if the token lives no more: of many who bring it at once, one is told true. A statement
-/// of its own is as good as a transaction, and saves its round trips. The session is locked
-/// first, as in [`lock`].
+/// was. False if the token lives no more: of many who bring it at once, one is told true; and where
+/// the account may not what it might when it was read: whoever changes that waits for us, or has done
+/// it before. A statement of its own is as good as a transaction, and saves its round trips. The
+/// account is locked first and the session next, as everywhere.
 pub(super) async fn rotate(
     line: &mut PgConnection,
     spent: &Tag,
     successor: &Tag,
     expires_at: OffsetDateTime,
+    perm_ver: i64,
     client: &Client,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
@@ -235,8 +237,9 @@ pub(super) async fn rotate(
             select s.id
             from users.refresh_token t
             join users.session s on s.id = t.session_id
-            where t.hash = $1 and t.spent_at is null and s.ended_at is null
-            for update of s, t
+            join users.account a on a.id = s.account_id
+            where t.hash = $1 and t.spent_at is null and s.ended_at is null and a.perm_ver = $7
+            for share of a for update of s, t
         ), spent as (
             update users.refresh_token t set spent_at = $2 from held where t.hash = $1
         ), added as (
@@ -253,6 +256,7 @@ pub(super) async fn rotate(
         expires_at,
         client.ip.map(|ip| ip.to_string()),
         client.user_agent,
+        perm_ver,
     )
     .execute(line)
     .await?;
@@ -260,7 +264,7 @@ pub(super) async fn rotate(
 }
 
 /// Finds a token and its session, and holds both until the commit. The session is locked first, as
-/// in [`end`], so that the two never wait for each other.
+/// in [`end`], so that the two never wait for each other; whoever wants the account holds that before.
 pub(super) async fn lock(
     tx: &mut PgConnection,
     hash: &Tag,

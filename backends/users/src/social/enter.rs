@@ -94,12 +94,10 @@ pub(super) async fn enter(
     now: OffsetDateTime,
 ) -> Result<Entered, SocialError> {
     let sealed = app.social.sealed(arrival)?;
-    let known = store::use_identity(tx, arrival, sealed, now).await?;
-    let account = match known {
-        Some(account_id) => account::store::by_id(&mut *tx, account_id).await?,
-        None => None,
-    };
-    if let Some(account) = account {
+    if let Some(owner) = store::owner(tx, arrival).await?
+        && let Some(account) = account::store::hold(tx, owner).await?
+        && store::use_identity(tx, arrival, sealed, now).await?
+    {
         return through(app, tx, &account, client, now).await;
     }
     let email = arrival.proven_email.as_deref();

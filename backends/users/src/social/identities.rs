@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use web::{Caller, Input};
+use web::{Input, SignedIn};
 
 use super::{
     ProviderName, Purpose, SocialError, browser::Token, ceremony::Started, farewell, store,
@@ -91,12 +91,13 @@ pub(crate) struct LinkProof {
     get, path = "/v1/me/identities", operation_id = "listIdentities", tag = "me",
     responses(
         (status = 200, description = "The oldest first", body = Identities),
+        (status = 403, description = "By a key, or another way without a session (`session_required`)"),
         (status = 401, description = "Nobody is signed in (`unauthenticated`)"),
     )
 )]
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    SignedIn(caller): SignedIn,
 ) -> Result<Json<Identities>, SocialError> {
     let items = store::identities(&app.pool, caller.user_id, MAX).await?;
     Ok(Json(Identities { items }))
@@ -186,10 +187,7 @@ pub(crate) async fn add(
     };
     let arrival = vouched.arrival;
     // Held until the commit, so that those who link and remove at once are judged one by one.
-    if !store::lock_owner(&mut tx, user_id).await? {
-        return Err(SocialError::Gone);
-    }
-    let account = account::store::by_id(&mut *tx, user_id).await?;
+    let account = account::store::hold(&mut tx, user_id).await?;
     let account = account.ok_or(SocialError::Gone)?;
     if store::count(&mut tx, user_id).await? >= MAX {
         return Err(SocialError::TooMany);
@@ -236,14 +234,11 @@ pub(crate) async fn remove(
     let now = app.clock.now();
     let user_id = caller.user_id;
     let mut tx = app.pool.begin().await?;
-    if !store::lock_owner(&mut tx, user_id).await? {
-        return Err(SocialError::Gone);
-    }
-    let account = account::store::by_id(&mut *tx, user_id).await?;
+    let account = account::store::hold(&mut tx, user_id).await?;
     let account = account.ok_or(SocialError::Gone)?;
     let removed = store::remove_identity(&mut tx, user_id, id).await?;
     let provider = removed.ok_or(SocialError::NotFound)?;
-    if !store::has_another_way(&mut tx, user_id).await? {
+    if !account::store::has_way_in(&mut tx, user_id).await? {
         return Err(SocialError::LastWayIn);
     }
     audit::record(&mut tx, now, Act::IdentityRemoved, user_id, caller.sid).await?;

@@ -160,22 +160,36 @@ pub(super) async fn take_nonce(
     Ok(taken.rows_affected() == 1)
 }
 
-/// Whose account an identity opens. A permission to give back is kept if there was none yet.
+/// Whose account an identity opens.
+pub(super) async fn owner(
+    tx: &mut PgConnection,
+    arrival: &Arrival,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select account_id from users.identity where issuer = $1 and subject = $2"#,
+        arrival.issuer,
+        arrival.subject,
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Notes that an identity was used; false if it is gone. A permission to give back is kept if there
+/// was none yet.
 pub(super) async fn use_identity(
     tx: &mut PgConnection,
     arrival: &Arrival,
     refresh_token: Option<Kept<'_>>,
     now: OffsetDateTime,
-) -> Result<Option<Uuid>, sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
     let (refresh_token, client_id) = refresh_token.unzip();
-    sqlx::query_scalar!(
+    let used = sqlx::query!(
         r#"
         update users.identity set
             last_used_at = $3,
             refresh_token = coalesce(refresh_token, $4::bytea),
             client_id = coalesce(client_id, $5::text)
         where issuer = $1 and subject = $2
-        returning account_id
         "#,
         arrival.issuer,
         arrival.subject,
@@ -183,8 +197,9 @@ pub(super) async fn use_identity(
         refresh_token,
         client_id,
     )
-    .fetch_optional(tx)
-    .await
+    .execute(tx)
+    .await?;
+    Ok(used.rows_affected() == 1)
 }
 
 /// Links an identity, or tells that it is linked already.
@@ -235,20 +250,6 @@ pub(super) async fn name_account(
     Ok(())
 }
 
-/// Holds an account until the commit; `false` when it is gone.
-pub(super) async fn lock_owner(
-    tx: &mut PgConnection,
-    account_id: Uuid,
-) -> Result<bool, sqlx::Error> {
-    let locked = sqlx::query_scalar!(
-        r#"select id from users.account where id = $1 for no key update"#,
-        account_id,
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(locked.is_some())
-}
-
 /// How many identities an account has.
 pub(super) async fn count(tx: &mut PgConnection, account_id: Uuid) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
@@ -294,25 +295,6 @@ pub(super) async fn remove_identity(
         id,
     )
     .fetch_optional(tx)
-    .await
-}
-
-/// Whether somebody gets into an account without what was just removed: an address or a number takes a
-/// code, so each is a way in by itself, and so is a passkey. A password needs one of the first two.
-pub(super) async fn has_another_way(
-    tx: &mut PgConnection,
-    account_id: Uuid,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"
-        select email is not null or phone is not null
-            or exists (select from users.identity where account_id = account.id)
-            or exists (select from users.passkey where account_id = account.id) as "has!"
-        from users.account where id = $1
-        "#,
-        account_id,
-    )
-    .fetch_one(tx)
     .await
 }
 

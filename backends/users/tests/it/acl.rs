@@ -66,6 +66,36 @@ async fn rules_are_changed_by_those_who_have_seen_them() {
 }
 
 #[tokio::test]
+async fn nobody_opens_or_shuts_a_door_that_they_cannot_pass() {
+    let stage = Stage::start().await;
+    let admin = stage.an_admin().await;
+    let made = stage.role(&admin, "clerk", &["acl.manage"]).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let clerk = stage.person("clerk", &["clerk", "support"]).await;
+    stage.rights_changed().await;
+    let new = Some(("if-none-match", "*"));
+    let begun = stage.call_seen(&clerk.who, "PUT", PATH, new, rules()).await;
+    assert_eq!((begun.status, begun.code()), (403, "above_own_rights"));
+    let made = stage.call_seen(&admin.who, "PUT", PATH, new, rules()).await;
+    assert_eq!(made.status, 200);
+    let (_, etag) = stage.seen(&clerk, PATH).await;
+    let for_all = json!([{"role": "support"}, {"permission": "wallets.read"}, {"owner": true}, {"role": "user"}]);
+    let theirs = json!({"rules": [
+        {"methods": ["GET"], "any": for_all},
+        {"methods": ["POST"], "any": [{"owner": true}]},
+    ]});
+    // They may post to what is theirs alone.
+    let widened = json!({"rules": [{"methods": ["GET", "POST"], "any": for_all}]});
+    let narrowed = json!({"rules": [{"methods": ["GET"], "any": for_all}]});
+    for wish in [widened, narrowed] {
+        let answer = stage.change(&clerk, ("PUT", PATH), &etag, wish).await;
+        assert_eq!((answer.status, answer.code()), (403, "above_own_rights"));
+    }
+    let answer = stage.change(&clerk, ("PUT", PATH), &etag, theirs).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
 async fn questions_are_decided_one_by_one() {
     let stage = Stage::start().await;
     let admin = stage.an_admin().await;

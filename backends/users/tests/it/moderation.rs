@@ -106,6 +106,30 @@ async fn whoever_is_banned_does_not_get_in_whatever_they_hold() {
 }
 
 #[tokio::test]
+async fn nobody_escapes_a_ban_by_giving_themselves_up() {
+    let stage = Stage::start().await;
+    let admin = stage.an_admin().await;
+    let ann = stage.person("ann", &["user"]).await;
+    let erased = stage.ask(&ann, "DELETE", "/v1/me", Value::Null).await;
+    assert_eq!(erased.status, 202, "{erased:?}");
+    for verb in ["freeze", "unban", "unfreeze"] {
+        let answer = stage.moderate(&admin, ann.id, verb).await;
+        refused(&answer, 409, "standing_conflict");
+    }
+    let banned = stage.moderate(&admin, ann.id, "ban").await;
+    assert_eq!((banned.status, banned.text("standing")), (200, "banned"));
+    let undo = json!({"undo_token": erased.text("undo_token")});
+    refused(
+        &stage.post("/v1/auth/restore", undo).await,
+        400,
+        "invalid_link",
+    );
+    refused(&stage.login(ANN, PASSWORD).await, 403, "account_banned");
+    let due = stage.column::<i64>("select count(*) from users.erasure");
+    assert_eq!(due.await, [0], "what is to be looked into is kept");
+}
+
+#[tokio::test]
 async fn whoever_is_frozen_gets_in_as_nothing_else() {
     let stage = Stage::start().await;
     let admin = stage.an_admin().await;

@@ -1,5 +1,7 @@
 //! Staying signed in, and being thrown out.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use serde_json::json;
 
@@ -222,6 +224,31 @@ async fn a_role_that_was_taken_away_is_gone_with_the_next_refresh() {
         json!(["pwd"]),
         "how the session began is remembered"
     );
+}
+
+#[tokio::test]
+async fn a_refresh_waits_for_a_change_of_roles_under_way() {
+    let stage = Stage::start().await;
+    let ann = stage.member("ann@example.com").await;
+    let token = signed_in(&stage, "ann@example.com").await;
+    let mut change = stage.pool().begin().await.expect("a transaction");
+    for sql in [
+        "update users.account set perm_ver = perm_ver + 1 where id = $1",
+        "delete from users.account_role where account_id = $1",
+    ] {
+        let done = sqlx::query(sql).bind(ann).execute(&mut *change).await;
+        done.expect(sql);
+    }
+    let refreshed = refresh(&stage, &token);
+    let committed = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        change.commit().await.expect("committed");
+    };
+    let (answer, ()) = futures::join!(refreshed, committed);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.claims()["roles"], json!([]));
+    let next = answer.text("refresh_token");
+    assert_eq!(refresh(&stage, next).await.status, 200);
 }
 
 #[tokio::test]

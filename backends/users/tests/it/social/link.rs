@@ -193,7 +193,7 @@ async fn somebody_who_is_signed_in_links_what_they_like() {
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(user_of(&enter(&stage, &op, "google").await), ann);
 
-    let list = stage.get_as(&stage.user(ann), "/v1/me/identities").await;
+    let list = stage.get_as(&fresh(&stage, ann), "/v1/me/identities").await;
     let items = list.body["items"].as_array().expect("a list").clone();
     assert_eq!(items.len(), 1);
     assert_eq!(items[0]["email"], "ann@gmail.com");
