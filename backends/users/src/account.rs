@@ -25,6 +25,8 @@ pub(crate) struct Account {
     pub(crate) name: Option<String>,
     /// A PHC string; none for people who never chose a password.
     pub(crate) password_hash: Option<String>,
+    /// Goes up with each password that is chosen.
+    pub(crate) password_ver: i64,
     /// As they were given, in alphabetical order; what counts today is [`Account::roles`].
     pub(crate) roles_given: Vec<String>,
     /// Goes up with each change of what the account may do.
@@ -128,6 +130,7 @@ mod tests {
             phone: None,
             name: None,
             password_hash: None,
+            password_ver: 0,
             roles_given: vec!["support".to_owned(), "user".to_owned()],
             perm_ver: 1,
             standing_given,

@@ -176,8 +176,8 @@ pub(crate) async fn change(
         return Err(AclError::TooMany);
     }
     let document = serde_json::to_value(&acl).expect("rules are plain data");
-    let before = before.map_or(Value::Null, |(_, document)| document);
-    may_change(&granter, &api, &before, &document)?;
+    let before = before.map(|(_, document)| document);
+    may_change(&granter, &api, before.as_ref(), &document)?;
     let version = store::put(&mut tx, &api, &document, now).await?;
     let entry = Entry::new(Act::AclChanged, caller.user_id).session(caller.sid);
     entry.say("api", api.as_str()).record(&mut tx, now).await?;
@@ -188,11 +188,20 @@ pub(crate) async fn change(
     Ok(tagged(version, document))
 }
 
-/// Refuses a change of whom a method is for, unless the granter may use it themselves.
-fn may_change(granter: &Granter, api: &str, before: &Value, after: &Value) -> Result<(), AclError> {
+/// Refuses a change of whom a method is for, unless the granter may use it themselves. An API's first
+/// rules are an admin's.
+fn may_change(
+    granter: &Granter,
+    api: &str,
+    before: Option<&Value>,
+    after: &Value,
+) -> Result<(), AclError> {
     if granter.covers([&ADMIN.to_owned()]).is_ok() {
         return Ok(());
     }
+    let Some(before) = before else {
+        return Err(RightsError::NotHeld.into());
+    };
     let shut = |method: &Method| {
         let is_for = |document| {
             let rules = naming(document, *method);

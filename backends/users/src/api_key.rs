@@ -355,6 +355,15 @@ pub(crate) async fn rotate(
     Ok(shown(answer.body, StatusCode::OK, false))
 }
 
+/// Ends every key of an account, and gives what is to be revoked with them. To be done behind the
+/// account.
+pub(crate) async fn end_all(
+    tx: &mut PgConnection,
+    account_id: Uuid,
+) -> Result<Vec<Revoked>, sqlx::Error> {
+    Ok(void(store::remove_all(tx, account_id).await?))
+}
+
 fn void(secrets: Vec<Uuid>) -> Vec<Revoked> {
     secrets.into_iter().map(Revoked::ApiKey).collect()
 }

@@ -11,7 +11,7 @@ mod store;
 
 use axum::{http::StatusCode, response::IntoResponse};
 use events::{AddressKnown, Channel, CodeIssued, Purpose};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use thiserror::Error;
 use time::{Duration, OffsetDateTime};
@@ -19,14 +19,18 @@ use uuid::Uuid;
 use web::Problem;
 
 pub(crate) use link::LinkToken;
-pub(crate) use store::{end_others, sweep, take};
+pub(crate) use store::{end_others, sweep};
 
 use crate::{
-    App, SCHEMA, audit,
+    App, SCHEMA,
+    account::{self, Standing},
+    audit,
     budget::{self, Rule},
     code::Code,
     contact::Contact,
     factor::Factor,
+    pace,
+    refusal::Shown,
 };
 
 /// How long a code is good for.
@@ -134,6 +138,45 @@ impl Sends {
     }
 }
 
+/// Ends a proven flow, behind the account that it is about. False when somebody was faster, or its code
+/// is another one by now.
+pub(crate) async fn take(tx: &mut PgConnection, proven: &Proven) -> Result<bool, sqlx::Error> {
+    if let Some(account_id) = proven.account_id {
+        account::store::hold(tx, account_id).await?;
+    }
+    store::take(tx, proven).await
+}
+
+/// Has a code sent to whoever has an account of this contact, unless it is given up. Neither the answer
+/// nor the time that it takes tells whether anybody has.
+pub(crate) async fn ask_owner(
+    app: &App,
+    contact: &Contact,
+    purpose: Purpose,
+) -> Result<Uuid, ChallengeError> {
+    let ask = async {
+        let now = app.clock.now();
+        let mut tx = app.pool.begin().await?;
+        let account = account::store::by_contact(&mut *tx, contact).await?;
+        let account = account.filter(|account| account.standing(now) != Standing::Deleted);
+        let wanted = Wanted {
+            purpose,
+            to: contact,
+            account_id: account.as_ref().map(|account| account.id),
+            bound_to: None,
+            sends: match account {
+                Some(_) => Sends::Code,
+                None => Sends::Nothing,
+            },
+            state: Value::Object(Map::new()),
+        };
+        let flow_id = issue(app, &mut tx, &wanted, now).await?;
+        tx.commit().await?;
+        Ok(flow_id)
+    };
+    pace::even(ask).await
+}
+
 /// Makes a code and has it sent, in the transaction of the story; gives its flow.
 pub(crate) async fn issue(
     app: &App,
@@ -206,7 +249,10 @@ pub(crate) async fn prove(
     let by_link = matches!(tried, Tried::Link(_));
     row.filter(|_| fits)
         .and_then(|row| row.proven(flow_id, by_link))
-        .ok_or(ChallengeError::Invalid)
+        .ok_or_else(|| {
+            app.refusals.count(Shown::Code);
+            ChallengeError::Invalid
+        })
 }
 
 /// What is drawn for a flow, and what of it is kept.

@@ -224,6 +224,9 @@ async fn exchange(
     };
     let masked = proven.contact.masked();
     let old = of_its_kind(&before, &proven.contact);
+    if let Some(old) = &old {
+        store::forget_proofs(&mut tx, id, old).await?;
+    }
     // Who had none of the kind is told where they are reached, and may undo it as well.
     if let Some(to) = old.clone().or_else(|| before.contact()) {
         let undo = undo::allow(&mut tx, id, &proven.contact, old.as_ref(), now).await?;

@@ -22,7 +22,7 @@ use crate::{
 /// Sees to it that each person has a proven account with their password and their one role. What
 /// is already so is left alone.
 pub(crate) async fn arrange(pool: &PgPool, people: &mut [DemoPerson]) -> anyhow::Result<()> {
-    let hasher = Hasher::new(Arc::new(Queue::new(1, 0)))?;
+    let hasher = Hasher::new(Arc::new(Queue::new(1, 0)?))?;
     let now = OffsetDateTime::now_utc();
     for person in people {
         let user_id = arrange_one(pool, &hasher, person, now).await;

@@ -29,9 +29,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use web::{Input, Problem};
 
+pub(crate) use store::{hold_up, is_noted};
+
 use crate::{
     App, SCHEMA,
     account::{self, Account, Standing},
+    api_key,
     audit::{self, Act, Entry, hex},
     client::Client,
     notice,
@@ -135,13 +138,7 @@ pub(crate) async fn schedule(
         let what = Notice::ErasureDue;
         notice::tell_at(tx, account, &contact, what, None, link, now).await?;
     }
-    let keys = store::end_keys(tx, account.id).await?;
-    Ok(keys.into_iter().map(Revoked::ApiKey).collect())
-}
-
-/// Ends an erasure before its time; false if there is none, or it is done.
-pub(crate) async fn call_off(tx: &mut PgConnection, account_id: Uuid) -> Result<bool, sqlx::Error> {
-    store::call_off(tx, account_id).await
+    api_key::end_all(tx, account.id).await
 }
 
 /// Shuts an active account; gives it as it was.

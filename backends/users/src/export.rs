@@ -67,7 +67,7 @@ pub(crate) enum ExportError {
     Store(#[from] sqlx::Error),
 }
 
-/// Asks for a copy of all that is known of the caller. It takes the place of one that was asked for
+/// Asks for a copy of all that this app knows of the caller. It takes the place of one that was asked for
 /// before.
 #[utoipa::path(
     post, path = "/v1/me/export", operation_id = "askExport", tag = "me",

@@ -46,6 +46,7 @@ mod password_change;
 mod password_reset;
 mod people;
 mod push;
+mod refusal;
 mod register;
 mod revocation;
 mod rights;
@@ -101,9 +102,9 @@ pub struct Config {
     #[serde(default)]
     pub rotate_keys_every: RotateEvery,
     /// The one secret. Makes the successors of refresh tokens, seals codes and the keys that sign
-    /// tokens: with another one those keys can't be opened, and nobody signs in. A new one voids the codes that are
-    /// on their way, and signs nobody out but those whose refresh was lost in that moment; API keys
-    /// stay good, but an answer that was lost is not given again.
+    /// tokens: with another one those keys can't be opened, and nobody signs in. A new one voids the
+    /// codes that are on their way, and signs nobody out but those whose refresh was lost in that
+    /// moment; API keys stay good, but an answer that was lost is not given again.
     pub refresh_key: host::Key,
     /// What authenticator apps and passkeys call this place.
     #[serde(default = "default_product")]
@@ -163,6 +164,7 @@ struct App {
     /// Seals what second factors are checked with.
     factor_key: key::Key,
     purses: budget::Purses,
+    refusals: refusal::Refusals,
     /// What authenticator apps call this place: the host that people know.
     product: String,
     api_keys: key::Key,
@@ -258,7 +260,8 @@ impl App {
         let slots = config
             .hash_slots
             .map_or_else(all_but_one, |slots| slots.get().into());
-        let queue = Arc::new(password::Queue::new(slots, config.hash_queue.into()));
+        let queue = password::Queue::new(slots, config.hash_queue.into());
+        let queue = Arc::new(queue.context("starting threads for passwords")?);
         queue.register(host.registry())?;
         let breached = config.breached_passwords.map(password::BreachedFile::open);
         let breached = breached
@@ -277,6 +280,7 @@ impl App {
             refresh_key: key.derive("refresh token"),
             factor_key: key.derive("second factor"),
             purses: budget::Purses::new(key.derive("budget")),
+            refusals: refusal::Refusals::new(host.registry())?,
             product: config.product,
             api_keys: key.derive("API key"),
             rights: rights::Rights::new(),

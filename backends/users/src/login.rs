@@ -26,6 +26,7 @@ use crate::{
     factor::{self, Factor, Verdict},
     mfa, notice, pace,
     password::{Check, HasherError, Password},
+    refusal::Shown,
     second_factor,
     session::{self, Issued, SessionError, Tokens},
     throttle,
@@ -106,27 +107,30 @@ pub(crate) async fn login(
     let contact = Contact::one_of(email, phone).map_err(LoginError::NoContact)?;
     // Before all else: who is turned away costs the database nothing, and pays no try.
     let place = app.passwords.enter()?;
-    let mut account = account::store::by_contact(&app.pool, &contact).await?;
+    let account = account::store::by_contact(&app.pool, &contact).await?;
     let now = app.clock.now();
     let paid = throttle::pay(&app, account.as_ref(), &contact, &client, now).await?;
-    let paid = paid.map_err(|wait_s| LoginError::TooMany { wait_s })?;
+    let paid = paid.map_err(|wait_s| {
+        app.refusals.count(Shown::TooOften);
+        LoginError::TooMany { wait_s }
+    })?;
     let kept = account
         .as_ref()
         .and_then(|account| account.password_hash.as_deref());
     let check = app.passwords.verify(place, password, kept).await?;
 
-    let Some(account) = account.as_mut().filter(|_| check.is_right()) else {
+    let Some(account) = account.as_ref().filter(|_| check.is_right()) else {
+        app.refusals.count(Shown::Password);
         pace::even(refuse(&app, account.as_ref(), &client, now)).await?;
         return Err(LoginError::InvalidCredentials);
     };
     let mut tx = app.pool.begin().await?;
     throttle::forgive(&mut tx, &paid).await?;
     if let Check::Right { anew: Some(anew) } = check {
-        let old = account.password_hash.replace(anew.clone());
-        account::store::rehash(&mut tx, account.id, old.as_deref(), &anew).await?;
+        let old = account.password_hash.as_deref();
+        account::store::rehash(&mut tx, account.id, old, &anew).await?;
     }
-    let entrance =
-        complete_login(&app, &mut tx, account, &[Factor::Password], &client, now).await?;
+    let entrance = complete_login(&app, &mut tx, account, &[Factor::Password], &client).await?;
     tx.commit().await?;
     Ok(entrance)
 }
@@ -159,16 +163,17 @@ pub(crate) async fn complete_login(
     account: &Account,
     proven: &[Factor],
     client: &Client,
-    now: OffsetDateTime,
 ) -> Result<Entrance, LoginError> {
     // As it is now, and until the commit: a ban, or another password or contact, may have come in
     // between.
     let known = account;
     let account = account::store::hold(tx, account.id).await?;
     let account = account.ok_or(LoginError::InvalidCredentials)?;
+    // What was issued while we waited may be void by now; what is issued from now on is not.
+    let now = app.clock.now();
     let rests_on_what_was = |factor: &Factor| match factor {
-        Factor::Password => account.password_hash != known.password_hash,
-        Factor::EmailCode => account.email != known.email,
+        Factor::Password => account.password_ver != known.password_ver,
+        Factor::EmailCode | Factor::EmailLink => account.email != known.email,
         Factor::SmsCode => account.phone != known.phone,
         _ => false,
     };

@@ -13,6 +13,7 @@ use web::{Caller, Input, Problem};
 use crate::{
     App,
     account::{self, Account},
+    audit::{self, Act},
 };
 
 /// What an account says about itself.
@@ -110,7 +111,11 @@ pub(crate) async fn change(
 ) -> Result<Json<Me>, MeError> {
     if let Some(name) = wish.name {
         let name = name.map(|name| name.0);
-        account::store::rename(&app.pool, caller.user_id, name.as_deref()).await?;
+        let mut tx = app.pool.begin().await?;
+        account::store::rename(&mut *tx, caller.user_id, name.as_deref()).await?;
+        let (act, now) = (Act::ProfileChanged, app.clock.now());
+        audit::record(&mut tx, now, act, caller.user_id, caller.sid).await?;
+        tx.commit().await?;
     }
     me(State(app), caller).await
 }

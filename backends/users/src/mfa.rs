@@ -250,7 +250,7 @@ pub(crate) async fn verify(
     let examined = match second_factor::examine(&app, &prover, proof, now).await {
         Ok(examined) => examined,
         Err(error) => {
-            second_factor::refuse(&app, &account, &client, now).await?;
+            second_factor::refuse(&app, &account, &client, &error, now).await?;
             return Err(error.into());
         }
     };
@@ -261,7 +261,7 @@ pub(crate) async fn verify(
         Ok(second) => second,
         Err(error) => {
             drop(tx);
-            second_factor::refuse(&app, &account, &client, now).await?;
+            second_factor::refuse(&app, &account, &client, &error, now).await?;
             return Err(error.into());
         }
     };
@@ -273,8 +273,7 @@ pub(crate) async fn verify(
     proven.push(second);
     let answer = match waiting.act {
         Pending::SignIn => {
-            let entrance =
-                login::complete_login(&app, &mut tx, &account, &proven, &client, now).await?;
+            let entrance = login::complete_login(&app, &mut tx, &account, &proven, &client).await?;
             if matches!(entrance, Entrance::SecondFactorDue(_)) {
                 // What was offered is not enough any more: they begin anew.
                 return Err(MfaError::InvalidToken);

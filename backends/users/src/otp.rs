@@ -12,7 +12,6 @@ use axum::{
 };
 use events::Purpose;
 use serde::Deserialize;
-use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -22,13 +21,12 @@ use web::{Input, Problem};
 
 use crate::{
     App, account,
-    challenge::{self, ChallengeError, LinkToken, Proven, Sends, Tried, Wanted},
+    challenge::{self, ChallengeError, LinkToken, Proven, Tried},
     client::Client,
     code::Code,
     contact::{Contact, Phone},
     email::Email,
     login::{self, Entrance, LoginError},
-    pace,
     register::Flow,
     session::Tokens,
 };
@@ -77,28 +75,8 @@ pub(crate) async fn ask(
     Input(wish): Input<OtpWish>,
 ) -> Result<(StatusCode, Json<Flow>), OtpError> {
     let contact = Contact::one_of(wish.email, wish.phone).map_err(OtpError::NoContact)?;
-    let flow_id = pace::even(send(&app, &contact)).await?;
+    let flow_id = challenge::ask_owner(&app, &contact, Purpose::SignIn).await?;
     Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
-}
-
-async fn send(app: &App, contact: &Contact) -> Result<Uuid, OtpError> {
-    let now = app.clock.now();
-    let mut tx = app.pool.begin().await?;
-    let account = account::store::by_contact(&mut *tx, contact).await?;
-    let wanted = Wanted {
-        purpose: Purpose::SignIn,
-        to: contact,
-        account_id: account.as_ref().map(|account| account.id),
-        bound_to: None,
-        sends: match account {
-            Some(_) => Sends::Code,
-            None => Sends::Nothing,
-        },
-        state: json!({}),
-    };
-    let flow_id = challenge::issue(app, &mut tx, &wanted, now).await?;
-    tx.commit().await?;
-    Ok(flow_id)
 }
 
 /// Signs in with the code that was sent. Further as with a password: see `login`.
@@ -119,7 +97,7 @@ pub(crate) async fn verify(
 ) -> Result<Entrance, OtpError> {
     let now = app.clock.now();
     let (mut tx, proven) = spend(&app, flow_id, Tried::Code(&code), now).await?;
-    let entrance = enter(&app, &mut tx, &proven, &client, now).await?;
+    let entrance = enter(&app, &mut tx, &proven, &client).await?;
     tx.commit().await?;
     Ok(entrance)
 }
@@ -134,7 +112,7 @@ pub(crate) async fn by_link(
 ) -> Result<Option<Entrance>, OtpError> {
     let now = app.clock.now();
     let (mut tx, proven) = spend(app, flow_id, Tried::Link(token), now).await?;
-    let entrance = enter(app, &mut tx, &proven, client, now).await?;
+    let entrance = enter(app, &mut tx, &proven, client).await?;
     if matches!(entrance, Entrance::SecondFactorDue(_)) {
         return Ok(None);
     }
@@ -162,13 +140,12 @@ async fn enter(
     tx: &mut PgConnection,
     proven: &Proven,
     client: &Client,
-    now: OffsetDateTime,
 ) -> Result<Entrance, OtpError> {
     let account = account::store::by_contact(&mut *tx, &proven.contact).await?;
     // The contact may have gone to another account since.
     let account = account.filter(|account| Some(account.id) == proven.account_id);
     let account = account.ok_or(ChallengeError::Invalid)?;
-    Ok(login::complete_login(app, tx, &account, &[proven.factor()], client, now).await?)
+    Ok(login::complete_login(app, tx, &account, &[proven.factor()], client).await?)
 }
 
 impl From<OtpError> for Problem {

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use web::{Input, Problem};
 
 use crate::{
-    App, account,
+    App, account, api_key,
     audit::{self, Act},
     notice,
     password::{HasherError, Password, Unfit},
@@ -45,7 +45,8 @@ pub(crate) enum ChangeError {
     Store(#[from] sqlx::Error),
 }
 
-/// Changes the caller's password, or gives them their first. This session goes on; all others end.
+/// Changes the caller's password, or gives them their first. This session goes on; all others end, and
+/// so do the keys for programs: one of them may be why the password is changed.
 #[utoipa::path(
     put, path = "/v1/me/password", operation_id = "changePassword", tag = "me",
     request_body = NewPassword,
@@ -73,7 +74,8 @@ pub(crate) async fn change(
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
     account::store::set_password(&mut tx, account.id, &hash).await?;
-    let ended = session::end_all(&mut tx, account.id, caller.sid, End::Password, now).await?;
+    let mut ended = session::end_all(&mut tx, account.id, caller.sid, End::Password, now).await?;
+    ended.extend(api_key::end_all(&mut tx, account.id).await?);
     notice::tell(&mut tx, &account, Notice::PasswordChanged, None, now).await?;
     audit::record(&mut tx, now, Act::PasswordChanged, account.id, caller.sid).await?;
     revocation::revoke(&mut tx, &ended, now).await?;

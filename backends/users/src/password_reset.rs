@@ -12,7 +12,6 @@ use axum::{
 };
 use events::{Notice, Purpose};
 use serde::Deserialize;
-use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
 use thiserror::Error;
 use time::OffsetDateTime;
@@ -22,16 +21,17 @@ use web::{Input, Problem};
 
 use crate::{
     App,
-    account::{self, Account, Standing},
+    account::{self, Account},
+    api_key,
     audit::{self, Act},
-    challenge::{self, ChallengeError, LinkToken, Sends, Tried, Wanted},
+    challenge::{self, ChallengeError, LinkToken, Tried},
     client::Client,
     code::Code,
     contact::{Contact, Phone},
     email::Email,
     factor::{self, Verdict},
     login::LoginError,
-    mfa, notice, pace,
+    mfa, notice,
     password::{HasherError, Password, Unfit},
     register::Flow,
     revocation, second_factor,
@@ -96,32 +96,11 @@ pub(crate) async fn forgot(
     Input(wish): Input<Forgotten>,
 ) -> Result<(StatusCode, Json<Flow>), ResetError> {
     let contact = Contact::one_of(wish.email, wish.phone).map_err(ResetError::NoContact)?;
-    let flow_id = pace::even(send(&app, &contact)).await?;
+    let flow_id = challenge::ask_owner(&app, &contact, Purpose::ResetPassword).await?;
     Ok((StatusCode::ACCEPTED, Json(Flow { flow_id })))
 }
 
-async fn send(app: &App, contact: &Contact) -> Result<Uuid, ResetError> {
-    let now = app.clock.now();
-    let mut tx = app.pool.begin().await?;
-    let account = account::store::by_contact(&mut *tx, contact).await?;
-    let account = account.filter(|it| !matches!(it.standing(now), Standing::Deleted));
-    let wanted = Wanted {
-        purpose: Purpose::ResetPassword,
-        to: contact,
-        account_id: account.as_ref().map(|account| account.id),
-        bound_to: None,
-        sends: match account {
-            Some(_) => Sends::Code,
-            None => Sends::Nothing,
-        },
-        state: json!({}),
-    };
-    let flow_id = challenge::issue(app, &mut tx, &wanted, now).await?;
-    tx.commit().await?;
-    Ok(flow_id)
-}
-
-/// Replaces a password, with the code that was sent. All sessions end. Where a second factor is
+/// Replaces a password, with the code that was sent. All sessions end, and all keys for programs. Where a second factor is
 /// enrolled the answer is 401 `mfa_required`, and `mfaVerify` does the rest.
 #[utoipa::path(
     post, path = "/v1/auth/password/reset", operation_id = "resetPassword", tag = "auth",
@@ -213,7 +192,8 @@ pub(crate) async fn complete(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     account::store::set_password(tx, account.id, hash).await?;
-    let ended = session::end_all(tx, account.id, None, End::Password, now).await?;
+    let mut ended = session::end_all(tx, account.id, None, End::Password, now).await?;
+    ended.extend(api_key::end_all(tx, account.id).await?);
     notice::tell(tx, account, Notice::PasswordReset, None, now).await?;
     audit::record(tx, now, Act::PasswordReset, account.id, None).await?;
     revocation::revoke(tx, &ended, now).await

@@ -90,7 +90,9 @@ pub(crate) enum PeopleError {
     Assign(#[from] AssignError),
     #[error("an account that is {} can't be {}", .0.name(), .1)]
     Standing(Standing, &'static str),
-    #[error("`until` is in the future, and no more than five years away")]
+    #[error(
+        "`until` is in the future, no more than five years away, and not for who is to be erased"
+    )]
     BadUntil,
     #[error("another account has this contact")]
     Taken,

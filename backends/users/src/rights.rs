@@ -37,7 +37,7 @@ use web::{Caller, Problem};
 
 use crate::{App, acl};
 
-pub(crate) use grant::{Above, Granter, LastAdmin, begin_change, last_admin};
+pub(crate) use grant::{Above, Granter, LastAdmin, begin_change, covers, last_admin};
 pub(crate) use permission::Permission;
 
 /// What rings when who may what has changed.

@@ -33,6 +33,7 @@ use crate::{
     client::Client,
     factor::{Enrolled, Kind},
     notice,
+    refusal::Shown,
     step_up::Fresh,
 };
 
@@ -200,13 +201,18 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Writes down that a proof was refused.
+/// Writes down that a proof was refused, if it was that which failed.
 pub(crate) async fn refuse(
     app: &App,
     account: &Account,
     client: &Client,
+    why: &ProofError,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    if !matches!(why, ProofError::Invalid | ProofError::Exhausted) {
+        return Ok(());
+    }
+    app.refusals.count(Shown::SecondFactor);
     let mut tx = app.pool.begin().await?;
     let refused = Entry::new(Act::SecondFactorRefused, account.id).from(client);
     refused.record(&mut tx, now).await?;

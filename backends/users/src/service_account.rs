@@ -27,7 +27,7 @@ use web::{Caller, Input, Problem, SignedIn, page::Page};
 
 use crate::{
     App,
-    audit::{self, Act},
+    audit::{Act, Entry},
     revocation::{self, Revoked},
     rights::{Permission, RightsError},
     step_up::Fresh,
@@ -220,7 +220,9 @@ async fn note(
     id: Uuid,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    audit::record(tx, now, act, caller.user_id, caller.sid).await?;
+    let entry = Entry::new(act, caller.user_id).session(caller.sid);
+    let entry = entry.say("service_account_id", id.to_string());
+    entry.record(tx, now).await?;
     let user_id = caller.user_id;
     tracing::info!(%user_id, service_account_id = %id, act = act.name(), "a service account has changed");
     Ok(())

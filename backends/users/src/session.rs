@@ -221,10 +221,12 @@ pub(crate) async fn spend(
     let (session, state) = store::lock(&mut tx, &parent.hash())
         .await?
         .ok_or(SessionError::InvalidToken)?;
-    // What it may now is said from now on: what was issued before may have been revoked.
-    let now = app.clock.now();
     let mut successor = parent.successor(&app.refresh_key);
-    match judge(&session, &state, now) {
+    // By when it came: who had to wait for the lock is no thief for that.
+    let verdict = judge(&session, &state, now);
+    // What is issued while we waited may be void by now; what is issued from now on is not.
+    let now = app.clock.now();
+    match verdict {
         // A successor that was spent as well would end the session when it is brought the next time.
         Verdict::Repeat => {
             while store::is_spent(&mut tx, &successor.hash()).await? {
@@ -320,6 +322,7 @@ pub(crate) async fn logout_all(
     let user_id = caller.user_id;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
+    account::store::hold(&mut tx, user_id).await?;
     let ended = store::end_all(&mut tx, user_id, None, End::LogoutAll, now).await?;
     if !ended.is_empty() {
         audit::record(&mut tx, now, Act::SignedOutEverywhere, user_id, caller.sid).await?;

@@ -202,7 +202,7 @@ pub(crate) async fn verify(
     let examined = match second_factor::examine(&app, &prover, proof, now).await {
         Ok(examined) => examined,
         Err(error) => {
-            second_factor::refuse(&app, &account, &client, now).await?;
+            second_factor::refuse(&app, &account, &client, &error, now).await?;
             return Err(error.into());
         }
     };
@@ -211,7 +211,16 @@ pub(crate) async fn verify(
     let account =
         account.filter(|it| matches!(it.standing(now), Standing::Active | Standing::Frozen));
     let account = account.ok_or(StepUpError::Gone)?;
-    let factor = examined.settle(&mut tx, &prover, now).await?;
+    // What was issued while we waited may be void by now; what is issued from now on is not.
+    let now = app.clock.now();
+    let factor = match examined.settle(&mut tx, &prover, now).await {
+        Ok(factor) => factor,
+        Err(error) => {
+            drop(tx);
+            second_factor::refuse(&app, prover.account, &client, &error, now).await?;
+            return Err(error.into());
+        }
+    };
     let stepped = session::step_up(&app, &mut tx, &account, session_id, factor, now).await?;
     let stepped_up = Entry::new(Act::SteppedUp, account.id).session(session_id);
     stepped_up.from(&client).record(&mut tx, now).await?;

@@ -1,7 +1,7 @@
 //! Throws away what has no meaning any more: codes that nobody brought back, budgets that are whole
-//! again, sign-ins that nobody came back from, devices that are long gone, tokens and sessions past their time, notes about strangers,
-//! revocations of what is void by itself. Nothing depends on it, since every reader looks at the clock
-//! itself.
+//! again, sign-ins that nobody came back from, devices that are long gone, tokens and sessions past
+//! their time, notes about strangers, revocations of what is void by itself. Nothing depends on it,
+//! since every reader looks at the clock itself.
 
 mod store;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{Client, text},
+    client::{Answer, Client, text},
     stage::Stage,
 };
 
@@ -50,7 +50,7 @@ async fn journey(with: &str, options: Options) {
 
     // Somebody is banned.
     let (ann, ann_id) = person(&stage, 3, 0).await;
-    let doors = doors(&stage, &beside, &ann, 3);
+    let doors = doors(&stage, &beside, &ann, 3).await;
     open(&doors).await;
     let ban = json!({ "reason": "fraud" });
     admin
@@ -61,7 +61,9 @@ async fn journey(with: &str, options: Options) {
 
     // Somebody loses a role.
     let (bob, bob_id) = person(&stage, 4, 1).await;
-    let doors = self::doors(&stage, &beside, &bob, 4);
+    let mut doors = self::doors(&stage, &beside, &bob, 4).await;
+    // Their keys go on with what the new roles carry.
+    doors.retain(|door| door.key.is_none());
     open(&doors).await;
     let path = format!("/v1/users/{bob_id}/roles");
     let roles = admin.get(&path).await;
@@ -76,7 +78,7 @@ async fn journey(with: &str, options: Options) {
     // which older ones were revoked is not good.
     let elsewhere = stage.demo(&stage.client(5), "admin", 0).await;
     let here = stage.demo(&stage.client(6), "admin", 0).await;
-    let doors = self::doors(&stage, &beside, &here, 6);
+    let doors = self::doors(&stage, &beside, &here, 6).await;
     open(&doors).await;
     let new = json!({ "password": "quite another long phrase" });
     let change = elsewhere.request(Method::PUT, "/v1/me/password").json(&new);
@@ -92,35 +94,71 @@ async fn person(stage: &Stage, host: u8, nth: usize) -> (Client, String) {
     (client, text(&me["id"]).to_owned())
 }
 
-/// One person at each of the gateways.
-fn doors(stage: &Stage, beside: &[Beside], who: &Client, host: u8) -> Vec<Client> {
+/// A way to somebody's profile, at one of the gateways.
+#[derive(Clone)]
+struct Door {
+    client: Client,
+    /// A key for programs, in place of the client's token.
+    key: Option<String>,
+}
+
+impl Door {
+    async fn knock(&self, path: &str) -> Answer {
+        let request = self.client.request(Method::GET, path);
+        let request = match &self.key {
+            Some(key) => request.header("x-api-key", key),
+            None => request,
+        };
+        self.client.send(request).await
+    }
+}
+
+/// One person at each of the gateways, by token and by a key of theirs.
+async fn doors(stage: &Stage, beside: &[Beside], who: &Client, host: u8) -> Vec<Door> {
+    let wish = json!({ "name": "doors", "scopes": ["profile:read"] });
+    let wish = who.request(Method::POST, "/v1/me/api-keys").json(&wish);
+    let made = who.send(wish.header("idempotency-key", "doors")).await;
+    let key = text(&made.expect(201)["key"]).to_owned();
     let token = Value::from(who.token().expect("they are signed in"));
     let others = beside
         .iter()
         .map(|gateway| stage.client_at(gateway.edge, host));
-    let others = others.map(|client| client.with(&token));
-    std::iter::once(who.clone()).chain(others).collect()
+    let first = std::iter::once(stage.client(host));
+    first
+        .chain(others)
+        .flat_map(|client| {
+            let by_token = Door {
+                client: client.with(&token),
+                key: None,
+            };
+            let by_key = Door {
+                client,
+                key: Some(key.clone()),
+            };
+            [by_token, by_key]
+        })
+        .collect()
 }
 
-async fn open(doors: &[Client]) {
+async fn open(doors: &[Door]) {
     for door in doors {
-        door.get("/v1/me").await.expect(200);
+        door.knock("/v1/me").await.expect(200);
     }
 }
 
 /// Knocks at all of them at once until each refuses.
-async fn shut(with: &str, what: &str, doors: &[Client]) {
+async fn shut(with: &str, what: &str, doors: &[Door]) {
     let begun = Instant::now();
     let mut knocking = JoinSet::new();
     for door in doors {
         let door = door.clone();
         knocking.spawn(async move {
-            while door.get("/v1/me").await.status == 200 {
+            while door.knock("/v1/me").await.status == 200 {
                 assert!(begun.elapsed() < PROMISED, "open after {PROMISED:?}");
                 tokio::time::sleep(AGAIN_AFTER).await;
             }
             let took = begun.elapsed();
-            let refused = door.get("/v1/wallets").await;
+            let refused = door.knock("/v1/wallets").await;
             assert!(matches!(refused.status, 401 | 403), "{refused:#?}");
             took
         });

@@ -128,14 +128,16 @@ impl Document {
                 Value::Object(members) => pending.extend(members.values()),
                 _ => continue,
             }
-            let Some(place) = value["$ref"].as_str().and_then(component) else {
-                continue;
-            };
-            let (kind, name) = place;
-            if let Some(component) = self.value["components"][kind].get(name)
-                && found.insert(place, component).is_none()
-            {
-                pending.push(component);
+            for key in ["$ref", "$dynamicRef"] {
+                let Some(place) = value[key].as_str().and_then(component) else {
+                    continue;
+                };
+                let known = self.value["components"][place.0].get(place.1);
+                if let Some(component) = known
+                    && found.insert(place, component).is_none()
+                {
+                    pending.push(component);
+                }
             }
         }
         let mut components = Map::new();
@@ -146,7 +148,8 @@ impl Document {
     }
 }
 
-/// The kind and the name of the component that a reference leads to, or into.
+/// The kind and the name of the component that a reference leads to, or into. Names have no character
+/// that would have to be escaped (OpenAPI 3.1, Components Object).
 fn component(reference: &str) -> Option<(&str, &str)> {
     let mut steps = reference.strip_prefix("#/components/")?.split('/');
     Some((steps.next()?, steps.next()?))

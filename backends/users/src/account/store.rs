@@ -29,7 +29,7 @@ pub(crate) async fn by_email(
     sqlx::query_as!(
         Account,
         r#"
-        select id, email, phone, name, password_hash, perm_ver, standing as standing_given,
+        select id, email, phone, name, password_hash, password_ver, perm_ver, standing as standing_given,
             standing_until, created_at,
             array(select role from users.account_role where account_id = id order by role) as "roles_given!"
         from users.account
@@ -49,7 +49,7 @@ pub(crate) async fn by_phone(
     sqlx::query_as!(
         Account,
         r#"
-        select id, email, phone, name, password_hash, perm_ver, standing as standing_given,
+        select id, email, phone, name, password_hash, password_ver, perm_ver, standing as standing_given,
             standing_until, created_at,
             array(select role from users.account_role where account_id = id order by role) as "roles_given!"
         from users.account
@@ -69,7 +69,7 @@ pub(crate) async fn by_id(
     sqlx::query_as!(
         Account,
         r#"
-        select id, email, phone, name, password_hash, perm_ver, standing as standing_given,
+        select id, email, phone, name, password_hash, password_ver, perm_ver, standing as standing_given,
             standing_until, created_at,
             array(select role from users.account_role where account_id = id order by role) as "roles_given!"
         from users.account
@@ -166,7 +166,7 @@ pub(crate) async fn set_password(
     password_hash: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        r#"update users.account set password_hash = $2 where id = $1"#,
+        r#"update users.account set password_hash = $2, password_ver = password_ver + 1 where id = $1"#,
         id,
         password_hash
     )

@@ -24,6 +24,30 @@ pub(super) struct Good {
     pub(super) ends_at: Option<OffsetDateTime>,
 }
 
+/// Deletes an account's keys for programs; gives the ids of their secrets.
+pub(super) async fn remove_all(
+    tx: &mut PgConnection,
+    account_id: Uuid,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let secrets = sqlx::query_scalar!(
+        r#"
+        select secret.id from users.api_key_secret secret
+        join users.api_key key on key.id = secret.api_key_id
+        where key.account_id = $1
+        "#,
+        account_id
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "delete from users.api_key where account_id = $1",
+        account_id
+    )
+    .execute(tx)
+    .await?;
+    Ok(secrets)
+}
+
 /// The scopes that an account's roles carry.
 pub(super) async fn scopes_of(
     tx: &mut PgConnection,

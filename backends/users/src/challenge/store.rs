@@ -151,7 +151,7 @@ pub(super) async fn look(
 }
 
 /// Ends a proven flow. False when somebody was faster, or its code is another one by now.
-pub(crate) async fn take(tx: &mut PgConnection, proven: &Proven) -> Result<bool, sqlx::Error> {
+pub(super) async fn take(tx: &mut PgConnection, proven: &Proven) -> Result<bool, sqlx::Error> {
     let taken = sqlx::query!(
         r#"delete from users.challenge where flow_id = $1 and code_hash = $2"#,
         proven.flow_id,

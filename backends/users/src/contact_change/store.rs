@@ -58,6 +58,27 @@ pub(super) async fn drop(
     Ok(dropped.rows_affected() == 1)
 }
 
+/// Forgets what was proven, or was to be proven, by a contact that an account has no more.
+pub(super) async fn forget_proofs(
+    tx: &mut PgConnection,
+    account_id: Uuid,
+    old: &Contact,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        with codes as (
+            delete from users.challenge where account_id = $1 and contact = $2
+        )
+        delete from users.pending_login where account_id = $1
+        "#,
+        account_id,
+        old.as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Keeps what a change is undone with.
 pub(super) async fn allow_undo(
     tx: &mut PgConnection,

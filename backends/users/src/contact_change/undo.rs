@@ -86,8 +86,13 @@ pub(crate) async fn undo(app: &App, token: &UndoToken) -> Result<(), ContactErro
     revoked.push(Revoked::Subject(account_id));
     let keys = store::forget_since(&mut tx, account_id, since).await?;
     revoked.extend(keys.into_iter().map(Revoked::ApiKey));
+    audit::record(&mut tx, now, Act::ContactRestored, account_id, None).await?;
     let account = account::store::by_id(&mut *tx, account_id).await?;
+    revocation::revoke(&mut tx, &revoked, now).await?;
+    tx.commit().await?;
+    // In a commit of its own: whoever pays for a message holds no account.
     if let Some(to) = account.and_then(|account| account.contact()) {
+        let mut tx = app.pool.begin().await?;
         let wanted = Wanted {
             purpose: Purpose::ResetPassword,
             to: &to,
@@ -97,9 +102,7 @@ pub(crate) async fn undo(app: &App, token: &UndoToken) -> Result<(), ContactErro
             state: json!({}),
         };
         challenge::issue(app, &mut tx, &wanted, now).await?;
+        tx.commit().await?;
     }
-    audit::record(&mut tx, now, Act::ContactRestored, account_id, None).await?;
-    revocation::revoke(&mut tx, &revoked, now).await?;
-    tx.commit().await?;
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(super) async fn open(tx: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Er
     Ok(())
 }
 
-/// Notes when somebody is to be forgotten.
+/// Notes when somebody is to be forgotten; of one that is held, anew.
 pub(super) async fn begin(
     tx: &mut PgConnection,
     account_id: Uuid,
@@ -47,6 +47,7 @@ pub(super) async fn begin(
         r#"
         insert into users.erasure (account_id, asked_at, due_at, undo_hash)
         values ($1, $2, $3, $4)
+        on conflict on constraint erasure_pkey do update set due_at = $3, undo_hash = $4
         "#,
         account_id,
         now,
@@ -56,6 +57,31 @@ pub(super) async fn begin(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Whether somebody is to be forgotten, however long that is held up.
+pub(crate) async fn is_noted(tx: &mut PgConnection, account_id: Uuid) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from users.erasure where account_id = $1) as "is!""#,
+        account_id
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// Holds up an erasure that its owner has asked for, until there is another word on it; false if there
+/// is none of that kind.
+pub(crate) async fn hold_up(tx: &mut PgConnection, account_id: Uuid) -> Result<bool, sqlx::Error> {
+    let held = sqlx::query!(
+        r#"
+        update users.erasure set due_at = 'infinity', undo_hash = null
+        where account_id = $1 and undo_hash is not null
+        "#,
+        account_id
+    )
+    .execute(tx)
+    .await?;
+    Ok(held.rows_affected() == 1)
 }
 
 /// Ends an erasure that was noted; false if none is.
@@ -96,30 +122,6 @@ pub(super) async fn undo(
     .execute(tx)
     .await?;
     Ok(undone.rows_affected() == 1)
-}
-
-/// Deletes an account's keys for programs; gives the ids of their secrets.
-pub(super) async fn end_keys(
-    tx: &mut PgConnection,
-    account_id: Uuid,
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    let secrets = sqlx::query_scalar!(
-        r#"
-        select secret.id from users.api_key_secret secret
-        join users.api_key key on key.id = secret.api_key_id
-        where key.account_id = $1
-        "#,
-        account_id
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "delete from users.api_key where account_id = $1",
-        account_id
-    )
-    .execute(tx)
-    .await?;
-    Ok(secrets)
 }
 
 /// The account whose erasure is due longest.

@@ -18,6 +18,7 @@ use crate::{
     client::Client,
     factor::Factor,
     login::{self, Entrance},
+    refusal::Shown,
     session::Tokens,
 };
 
@@ -65,6 +66,7 @@ pub(crate) async fn verify(
     let account = match check(&app, &mut tx, &Aim::SignIn, &credential, now).await? {
         Ok(account_id) => account::store::by_id(&mut *tx, account_id).await?,
         Err(Unproven { account_id }) => {
+            app.refusals.count(Shown::Passkey);
             match account_id {
                 Some(id) => {
                     let refused = Entry::new(Act::SignInRefused, id).from(&client);
@@ -78,7 +80,7 @@ pub(crate) async fn verify(
     };
     let account = account.ok_or(PasskeyError::NotProven)?;
     let proven = [Factor::Passkey];
-    let entrance = login::complete_login(&app, &mut tx, &account, &proven, &client, now).await?;
+    let entrance = login::complete_login(&app, &mut tx, &account, &proven, &client).await?;
     tx.commit().await?;
     Ok(entrance)
 }

@@ -188,7 +188,7 @@ mod tests {
     use crate::password::Imported;
 
     fn hasher() -> Hasher {
-        Hasher::new(Arc::new(Queue::new(1, 1))).expect("a hasher")
+        Hasher::new(Arc::new(Queue::new(1, 1).expect("threads"))).expect("a hasher")
     }
 
     fn password(text: &str) -> Password {

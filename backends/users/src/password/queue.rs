@@ -1,11 +1,20 @@
 //! So many passwords at work at a time, so many waiting, and then "come back later".
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::Instant,
+};
 
 use axum::http::StatusCode;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, Registry};
+use rustix::process::setpriority_process;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use web::Problem;
 
 /// What is done with a password; the label `work` of the metrics.
@@ -25,11 +34,19 @@ pub(crate) struct Queue {
     places: Arc<Semaphore>,
     /// A place at the stove. Fair: first come, first served.
     slots: Arc<Semaphore>,
+    /// To the threads that work, one for each slot.
+    stove: SyncSender<Job>,
     /// Counts whom there was no place for.
     refused: IntCounter,
     waited: HistogramVec,
     worked: HistogramVec,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// How much the threads that work give way to all others (nice values go from 0 to 19): a flood of
+/// sign-ins is not to be felt by whoever has nothing to do with it.
+const GIVES_WAY: i32 = 10;
 
 /// A place in the house. Whoever holds one is not turned away any more.
 pub(crate) struct Place {
@@ -41,8 +58,8 @@ pub(crate) struct Place {
 pub(crate) enum QueueError {
     #[error("too many passwords are waiting their turn")]
     Overloaded,
-    #[error("the thread that works on passwords died")]
-    Thread(#[from] tokio::task::JoinError),
+    #[error("working on a password panicked")]
+    Panicked,
 }
 
 impl Work {
@@ -57,7 +74,15 @@ impl Work {
 
 impl Queue {
     /// A queue that lets `slots` work at a time and `waiting` more wait.
-    pub(crate) fn new(slots: usize, waiting: usize) -> Self {
+    pub(crate) fn new(slots: usize, waiting: usize) -> std::io::Result<Self> {
+        // Who has a slot sends one job: there is always room.
+        let (stove, jobs) = sync_channel(slots);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for _ in 0..slots {
+            let jobs = jobs.clone();
+            let named = thread::Builder::new().name("password".to_owned());
+            named.spawn(move || cook(&jobs))?;
+        }
         let histogram = |name: &str, help: &str| {
             // From a judgement (under a millisecond) to the dearest hash that is let in.
             let buckets = vec![
@@ -66,7 +91,8 @@ impl Queue {
             let opts = HistogramOpts::new(name, help).buckets(buckets);
             HistogramVec::new(opts, &["work"]).expect("a valid metric")
         };
-        Self {
+        Ok(Self {
+            stove,
             places: Arc::new(Semaphore::new(slots + waiting)),
             slots: Arc::new(Semaphore::new(slots)),
             refused: IntCounter::new(
@@ -82,7 +108,7 @@ impl Queue {
                 "users_passwords_work_seconds",
                 "How long passwords held a slot",
             ),
-        }
+        })
     }
 
     /// Shows the queue's metrics.
@@ -102,7 +128,7 @@ impl Queue {
         })
     }
 
-    /// Does `job` on a thread of its own, when it is its turn.
+    /// Does `job` on a thread for passwords, when it is its turn.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: Work,
@@ -128,14 +154,33 @@ impl Queue {
         let waited = self.waited.with_label_values(&[work.label()]);
         waited.observe(came.elapsed().as_secs_f64());
         let worked: Histogram = self.worked.with_label_values(&[work.label()]);
-        Ok(tokio::task::spawn_blocking(move || {
+        let (done, outcome) = oneshot::channel();
+        let work = move || {
             // The thread holds both places, not the request: a caller who hangs up does not make
             // room for another beside this one.
             let _held = (place, slot);
             let _timer = worked.start_timer();
-            job()
-        })
-        .await?)
+            // A panic would take the thread along, and with it the slot for good.
+            if let Ok(outcome) = catch_unwind(AssertUnwindSafe(job)) {
+                let _ = done.send(outcome);
+            }
+        };
+        // The threads end with the queue, and so not before us.
+        let _ = self.stove.send(Box::new(work));
+        outcome.await.map_err(|_| QueueError::Panicked)
+    }
+}
+
+/// Does one job after the other, until the queue is gone.
+fn cook(jobs: &Mutex<Receiver<Job>>) {
+    // Of this thread alone, on Linux. Where it may not be said, the others have to do without.
+    let _ = setpriority_process(None, GIVES_WAY);
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(),
+            Err(_) => return,
+        }
     }
 }
 
@@ -149,7 +194,7 @@ impl From<QueueError> for Problem {
                 "Too many sign-ins at the moment",
             )
             .retry_after(1),
-            QueueError::Thread(_) => Problem::internal(error),
+            QueueError::Panicked => Problem::internal(error),
         }
     }
 }
@@ -161,8 +206,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn a_panic_costs_nobody_their_turn() {
+        let queue = Queue::new(1, 1).expect("threads");
+        let died = queue.run(Work::Judge, || panic!("as a test does")).await;
+        assert!(matches!(died, Err::<(), _>(QueueError::Panicked)));
+        queue.run(Work::Judge, || ()).await.expect("the next turn");
+    }
+
+    #[tokio::test]
     async fn who_finds_the_queue_full_is_told_at_once_and_all_is_counted() {
-        let queue = Arc::new(Queue::new(1, 1));
+        let queue = Arc::new(Queue::new(1, 1).expect("threads"));
         let slot = queue.slots.clone().acquire_owned().await.expect("open");
         let wait = |work| {
             let queue = queue.clone();

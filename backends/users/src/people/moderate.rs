@@ -326,12 +326,21 @@ pub(super) async fn turn(
     }
     let before = act.account.standing(now);
     let refused = PeopleError::Standing(before, turn.verb.done());
-    let after = turn.verb.from(before);
-    // Where an erasure is over there is nothing left to ban.
-    if before == Standing::Deleted && after.is_some() && !erasure::call_off(&mut act.tx, id).await?
-    {
-        return Err(refused);
-    }
+    let is_given_up = erasure::is_noted(&mut act.tx, id).await?;
+    let after = match turn.verb.from(before) {
+        // Held up for as long as the ban, which so has no end of its own; not what others have deleted,
+        // and where all is forgotten there is nothing to ban.
+        Some(Standing::Banned) if is_given_up && turn.until.is_some() => {
+            return Err(PeopleError::BadUntil);
+        }
+        Some(Standing::Banned) if before == Standing::Deleted => {
+            let is_held = erasure::hold_up(&mut act.tx, id).await?;
+            is_held.then_some(Standing::Banned)
+        }
+        // What its owner has asked for goes on.
+        Some(Standing::Active) if is_given_up => Some(Standing::Deleted),
+        after => after,
+    };
     let after = after.ok_or(refused)?;
     if after != Standing::Active {
         rights::last_admin(&mut act.tx, id, now).await?;
@@ -343,7 +352,7 @@ pub(super) async fn turn(
     };
     store::put_standing(&mut act.tx, id, &put).await?;
     announce(&mut act.tx, &act.account, after, turn.until).await?;
-    if let Some(what) = turn.verb.notice() {
+    if let Some(what) = turn.verb.notice().filter(|_| after != Standing::Deleted) {
         let reason = turn.words.reason.as_deref();
         notice::tell(&mut act.tx, &act.account, what, reason, now).await?;
     }

@@ -55,7 +55,7 @@ impl TryFrom<String> for PersonName {
     responses(
         (status = 200, description = "The account", body = Person,
             headers(("etag" = String, description = "Its version, for `If-Match`"))),
-        (status = 403, description = "Without the permission to (`forbidden`)"),
+        (status = 403, description = "Without the permission to (`forbidden`), or somebody who may more (`above_own_rights`)"),
         (status = 404, description = "There is no such account (`not_found`)"),
     )
 )]
@@ -70,6 +70,7 @@ pub(crate) async fn read(
     let mut tx = app.pool.begin().await?;
     let person = store::by_id(&mut *tx, id, now).await?;
     let mut person = person.ok_or(PeopleError::NotFound)?;
+    rights::covers(&*app.rights.snapshot()?, &caller, &person.roles)?;
     if app
         .rights
         .require(&caller, Permission::UsersReadPii)

@@ -49,8 +49,8 @@ impl Verb {
 
     /// The standing that follows, if this one can be left by it. Doing a thing again gives it another
     /// reason and another end. A ban is lifted by those who may ban, so it can't be softened into a
-    /// freeze. What was deleted comes back as banned alone, and while it is not forgotten: nobody escapes
-    /// by giving themselves up, and what they have done can be looked into.
+    /// freeze. Whoever has given themselves up can still be banned while they are not forgotten:
+    /// nobody escapes by that, and what they have done can be looked into.
     pub(super) fn from(self, standing: Standing) -> Option<Standing> {
         use Standing::{Active, Banned, Deleted, Frozen};
         match (self, standing) {

@@ -78,6 +78,14 @@ pub(crate) async fn last_admin(
     Ok(())
 }
 
+/// Refuses to show somebody who may what the caller may not, as far as is known now.
+pub(crate) fn covers(snapshot: &Snapshot, caller: &Caller, roles: &[String]) -> Result<(), Above> {
+    let held = snapshot.held(&caller.roles);
+    let mut theirs = snapshot.held(roles).into_iter();
+    let above = theirs.find(|permission| !held.contains(permission));
+    above.map_or(Ok(()), |above| Err(Above(above.to_owned())))
+}
+
 impl Granter {
     /// Refuses permissions that the granter does not hold.
     pub(crate) fn holds<'a>(

@@ -84,7 +84,7 @@ pub(crate) enum AssignError {
     responses(
         (status = 200, description = "Its roles", body = HeldRoles,
             headers(("etag" = String, description = "Their version, for `If-Match`"))),
-        (status = 403, description = "The caller may neither read accounts nor assign roles (`forbidden`)"),
+        (status = 403, description = "The caller may neither read accounts nor assign roles (`forbidden`), or it is somebody who may more (`above_own_rights`)"),
         (status = 404, description = "There is no such account (`not_found`)"),
     )
 )]
@@ -98,6 +98,7 @@ pub(crate) async fn read(
     let Path(id) = id.map_err(|_| AssignError::NotFound)?;
     let account = account::store::by_id(&app.pool, id).await?;
     let account = account.ok_or(AssignError::NotFound)?;
+    rights::covers(&*app.rights.snapshot()?, &caller, &account.roles_given)?;
     Ok(shown(account.roles_given, account.perm_ver))
 }
 

@@ -177,8 +177,8 @@ pub(super) async fn find(
         r#"
         select s.id, s.account_id, s.proven, s.authenticated_at, s.expires_at,
             t.expires_at as token_expires_at, t.spent_at,
-            a.email, a.phone, a.name, a.password_hash, a.perm_ver, a.standing, a.standing_until,
-            a.created_at,
+            a.email, a.phone, a.name, a.password_hash, a.password_ver, a.perm_ver,
+            a.standing, a.standing_until, a.created_at,
             array(select role from users.account_role where account_id = a.id order by role) as "roles!"
         from users.refresh_token t
         join users.session s on s.id = t.session_id
@@ -207,6 +207,7 @@ pub(super) async fn find(
             phone: row.phone,
             name: row.name,
             password_hash: row.password_hash,
+            password_ver: row.password_ver,
             roles_given: row.roles,
             perm_ver: row.perm_ver,
             standing_given: row.standing.into(),

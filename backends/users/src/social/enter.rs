@@ -96,16 +96,16 @@ pub(super) async fn enter(
     let sealed = app.social.sealed(arrival)?;
     if let Some(owner) = store::owner(tx, arrival).await?
         && let Some(account) = account::store::hold(tx, owner).await?
-        && store::use_identity(tx, arrival, sealed, now).await?
+        && store::use_identity(tx, owner, arrival, sealed, now).await?
     {
-        return through(app, tx, &account, client, now).await;
+        return through(app, tx, &account, client).await;
     }
     let email = arrival.proven_email.as_deref();
     let email = email.and_then(|email| Email::parse(email).ok());
     let owner = match email {
         None => None,
         Some(email) => match begin(app, tx, arrival, &email, now).await? {
-            Some(account) => return through(app, tx, &account, client, now).await,
+            Some(account) => return through(app, tx, &account, client).await,
             // Theirs alone may be linked: a provider's account with Ann's address is Ann's, and
             // nobody can be talked into taking it for their own.
             None => account::store::by_email(&mut *tx, &email).await?,
@@ -124,9 +124,8 @@ async fn through(
     tx: &mut PgConnection,
     account: &Account,
     client: &Client,
-    now: OffsetDateTime,
 ) -> Result<Entered, SocialError> {
-    let entrance = complete_login(app, tx, account, &[Factor::Social], client, now).await?;
+    let entrance = complete_login(app, tx, account, &[Factor::Social], client).await?;
     Ok(Entered::Through(entrance))
 }
 

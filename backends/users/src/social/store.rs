@@ -174,10 +174,11 @@ pub(super) async fn owner(
     .await
 }
 
-/// Notes that an identity was used; false if it is gone. A permission to give back is kept if there
+/// Notes that an identity was used; false if it opens that account no more. A permission to give back is kept if there
 /// was none yet.
 pub(super) async fn use_identity(
     tx: &mut PgConnection,
+    owner: Uuid,
     arrival: &Arrival,
     refresh_token: Option<Kept<'_>>,
     now: OffsetDateTime,
@@ -189,13 +190,14 @@ pub(super) async fn use_identity(
             last_used_at = $3,
             refresh_token = coalesce(refresh_token, $4::bytea),
             client_id = coalesce(client_id, $5::text)
-        where issuer = $1 and subject = $2
+        where issuer = $1 and subject = $2 and account_id = $6
         "#,
         arrival.issuer,
         arrival.subject,
         now,
         refresh_token,
         client_id,
+        owner,
     )
     .execute(tx)
     .await?;

@@ -125,8 +125,26 @@ async fn nobody_escapes_a_ban_by_giving_themselves_up() {
         "invalid_link",
     );
     refused(&stage.login(ANN, PASSWORD).await, 403, "account_banned");
-    let due = stage.column::<i64>("select count(*) from users.erasure");
-    assert_eq!(due.await, [0], "what is to be looked into is kept");
+    let due = "select count(*) from users.erasure where due_at < 'infinity'";
+    assert_eq!(stage.column::<i64>(due).await, [0], "it is held up");
+    let until = stage.now() + Duration::from_secs(60);
+    let until = until.format(&time::format_description::well_known::Rfc3339);
+    let briefly = json!({"reason": "fraud", "until": until.expect("a time")});
+    let path = format!("/v1/users/{}/ban", ann.id);
+    refused(
+        &stage.ask(&admin, "POST", &path, briefly).await,
+        422,
+        "bad_until",
+    );
+    // What Ann has asked for goes on, and is nobody's to undo.
+    let back = stage.moderate(&admin, ann.id, "unban").await;
+    assert_eq!((back.status, back.text("standing")), (200, "deleted"));
+    assert_eq!(stage.column::<i64>(due).await, [1]);
+    refused(
+        &stage.moderate(&admin, ann.id, "ban").await,
+        409,
+        "standing_conflict",
+    );
 }
 
 #[tokio::test]

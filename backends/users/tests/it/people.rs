@@ -214,7 +214,12 @@ async fn an_account_is_changed_by_those_who_have_seen_it_and_in_what_they_may() 
     assert_eq!(none.body["name"], Value::Null);
 
     let above = format!("/v1/users/{}", admin.id);
-    let (_, etag) = stage.seen(&editor, &above).await;
+    refused(
+        &stage.get_as(&editor.who, &above).await,
+        403,
+        "above_own_rights",
+    );
+    let (_, etag) = stage.seen(&admin, &above).await;
     let answer = stage.change(&editor, ("PATCH", &above), &etag, name).await;
     refused(&answer, 403, "above_own_rights");
 }

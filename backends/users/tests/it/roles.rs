@@ -179,8 +179,19 @@ async fn nobody_hands_on_more_than_they_hold_themselves() {
         (bob.id, &["user"]),
         (admin.id, &["user"]),
     ] {
-        let above = stage.give(&lead, to, roles).await;
+        let path = format!("/v1/users/{to}/roles");
+        let (_, etag) = stage.seen(&admin, &path).await;
+        let wish = json!({"roles": roles});
+        let above = stage.change(&lead, ("PUT", &path), &etag, wish).await;
         refused(&above, 403, "above_own_rights");
+    }
+    for to in [bob.id, admin.id] {
+        let path = format!("/v1/users/{to}/roles");
+        refused(
+            &stage.get_as(&lead.who, &path).await,
+            403,
+            "above_own_rights",
+        );
     }
     for by in [&lead, &admin] {
         let own = stage.give(by, by.id, &["admin", "user"]).await;

@@ -440,10 +440,22 @@ async fn nobody_gets_at_what_is_anothers() {
         .ask(&ann, "POST", "/v1/me/mfa/totp", json!({"name": "phone"}))
         .await;
     assert_eq!(factor.status, 201, "{factor:?}");
+    for sql in [
+        "insert into users.passkey (id, account_id, name, credential_id, public_key, sign_count,
+            backup_eligible, backed_up, aaguid, transports, created_at)
+        values (gen_random_uuid(), $1, 'p', 'p', 'p', 0, false, false, gen_random_uuid(), '{}', now())",
+        "insert into users.identity (id, account_id, provider, issuer, subject, linked_at)
+        values (gen_random_uuid(), $1, 'google', 'https://accounts.google.com', 's', now())",
+        "insert into users.export (id, account_id, asked_at, expires_at, document)
+        values (gen_random_uuid(), $1, now(), now() + interval '1 day', 'd')",
+    ] {
+        let made = sqlx::query(sql).bind(ann.id).execute(stage.pool()).await;
+        made.expect(sql);
+    }
     let ids = belongings(&stage, ann.id).await;
     assert!(
-        ids.len() >= 4,
-        "an account, a session, a key and a factor at least: {ids:?}"
+        ids.len() >= 7,
+        "an account, a session, a key, a factor, a passkey, an identity, a copy at least: {ids:?}"
     );
     let before = stage.everything_but_the_outbox().await;
 
