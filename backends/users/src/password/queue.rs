@@ -158,10 +158,12 @@ impl Queue {
         let work = move || {
             // The thread holds both places, not the request: a caller who hangs up does not make
             // room for another beside this one.
-            let _held = (place, slot);
-            let _timer = worked.start_timer();
+            let held = (place, slot, worked.start_timer());
             // A panic would take the thread along, and with it the slot for good.
-            if let Ok(outcome) = catch_unwind(AssertUnwindSafe(job)) {
+            let outcome = catch_unwind(AssertUnwindSafe(job));
+            // First, so that whoever was waited for finds room when they come again.
+            drop(held);
+            if let Ok(outcome) = outcome {
                 let _ = done.send(outcome);
             }
         };
