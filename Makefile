@@ -4,7 +4,7 @@
 target := $(shell realpath -m -- "$(or $(CARGO_TARGET_DIR),target)")
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo bench bench-limits bench-users fuzz schema sqlx
+.PHONY: help run test check demo bench bench-ledger bench-limits bench-users fuzz schema sqlx
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do printf 'make %-13s %s\n' "$$name" "$$what"; done
@@ -39,6 +39,10 @@ bench-limits: ## Measure how well three gateways hold a limit together
 	@deploy/local/install.sh build run
 	cargo build --release --locked -p loadtest -p gateway
 	@"$(target)/release/loadtest" limits
+
+bench-ledger: ## Measure what transfers cost PostgreSQL, beside a transaction for each
+	@deploy/local/install.sh build run
+	cargo bench --locked -p ledger --bench group_commit
 
 bench-users: ## Measure what sign-ins and refreshes cost, and a flood of them
 	@deploy/local/install.sh build run

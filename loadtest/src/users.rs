@@ -100,7 +100,7 @@ async fn all(rounds: u32, lasts: Duration) -> anyhow::Result<()> {
     // One processor is left to others, see `hash_slots` of backend.yaml.
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let slots = processors.saturating_sub(1).max(1) as f64;
-    let held = spent::resident(backend)? as f64 / 1e6;
+    let held = local::process::resident(backend)? as f64 / 1e6;
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let Tally {
         offered,

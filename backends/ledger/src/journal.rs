@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 use uuid::{ContextV7, Timestamp, Uuid};
 
+use crate::chain::Chain;
 use crate::posting::Leg;
 
 /// Why money moved; what the journal keeps as `code`.
@@ -31,21 +32,70 @@ impl Code {
     }
 }
 
-/// A transfer as it stands in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An entry as it stands in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
-    /// The transfer's id: uuid v7 by the database's clock.
-    pub id: Uuid,
-    /// What moved, and both balances after.
-    pub leg: Leg,
+    /// Its legs, in order; at least one.
+    pub legs: Vec<PostedLeg>,
     /// By the database's clock.
     pub at: OffsetDateTime,
 }
 
+/// A leg as it stands in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PostedLeg {
+    /// The transfer's id: uuid v7 by the database's clock.
+    pub id: Uuid,
+    /// What moved, and both balances after.
+    pub leg: Leg,
+    /// Why.
+    pub code: Code,
+}
+
+impl Posted {
+    /// Of what was judged good. `legs` are those of the chain.
+    pub(crate) fn new(chain: &Chain, legs: Vec<Leg>, ids: &mut Ids, at: OffsetDateTime) -> Self {
+        let legs = legs.into_iter().zip(chain.moves());
+        let legs = legs.map(|(leg, step)| PostedLeg {
+            id: ids.next(),
+            leg,
+            code: step.code,
+        });
+        Self {
+            legs: legs.collect(),
+            at,
+        }
+    }
+
+    /// The entry's id: that of its first leg.
+    pub fn id(&self) -> Uuid {
+        self.legs[0].id
+    }
+
+    /// The rows that it makes.
+    pub(crate) fn lines(&self, actor: Option<Uuid>) -> impl Iterator<Item = Line> {
+        let (entry, legs) = (self.id(), self.legs.len());
+        self.legs.iter().enumerate().map(move |(n, posted)| Line {
+            posted: *posted,
+            entry,
+            n: small(n),
+            legs: small(legs),
+            actor,
+        })
+    }
+}
+
+fn small(number: usize) -> i16 {
+    i16::try_from(number).expect("a chain has at most 64 legs")
+}
+
 /// A row of the journal to be.
 pub(crate) struct Line {
-    pub(crate) posted: Posted,
-    pub(crate) code: Code,
+    pub(crate) posted: PostedLeg,
+    pub(crate) entry: Uuid,
+    /// Which leg of the entry, counted from 0, of how many.
+    pub(crate) n: i16,
+    pub(crate) legs: i16,
     pub(crate) actor: Option<Uuid>,
 }
 

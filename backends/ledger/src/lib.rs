@@ -6,7 +6,8 @@
 //!
 //! - [`Currency`], [`Amount`]: what may be moved; read once at the door, good ever after
 //! - [`Balance`], [`Balances`]: what an account holds
-//! - [`evaluate`]: the rules, without I/O: transfers in order, each with its own result
+//! - [`Chain`]: transfers of which all take place or none
+//! - [`evaluate`]: the rules, without I/O: chains in order, each with its own result
 //! - [`Claim`], [`Answer`]: one effect and one answer for each `Idempotency-Key`
 //! - [`post()`]: lock, look up, evaluate, write: a batch in one commit
 //! - [`Teller`]: many callers, few commits
@@ -14,6 +15,7 @@
 
 mod account;
 mod amount;
+mod chain;
 mod currency;
 mod idem;
 mod journal;
@@ -27,12 +29,13 @@ mod upkeep;
 
 pub use account::{AccountId, Balance, Balances, Kind, open_account};
 pub use amount::{Amount, AmountError, WrittenAmount};
+pub use chain::{Chain, ChainLength, Move};
 pub use currency::Currency;
 pub use idem::{Answer, Claim};
-pub use journal::{Code, Posted};
+pub use journal::{Code, Posted, PostedLeg};
 pub use opening::{OpeningError, open_balance};
 pub use post::{Order, Outcome, Verdict, post};
-pub use posting::{Leg, Refusal, Transfer, evaluate};
+pub use posting::{Leg, Refusal, Refused, Transfer, evaluate};
 pub use reconcile::{Invariant, Proof, reconcile};
 pub use teller::{PostError, Teller};
 pub use upkeep::{forget_answers, make_partitions};

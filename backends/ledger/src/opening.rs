@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use crate::account::{AccountId, Kind, open_account};
 use crate::amount::Amount;
+use crate::chain::Chain;
 use crate::journal::{Code, Ids, Line, Posted};
 use crate::posting::{Refusal, Transfer, evaluate};
 use crate::store;
@@ -36,27 +37,18 @@ pub async fn open_balance(
     if store::was_credited(tx, account, Code::Opening).await? {
         return Ok(false);
     }
-    let leg = evaluate(
-        &mut balances,
-        &[Transfer {
-            debit: equity,
-            credit: account,
-            amount,
-        }],
-    )
-    .remove(0)?;
+    let transfer = Transfer {
+        debit: equity,
+        credit: account,
+        amount,
+    };
+    let chain = Chain::one(transfer, Code::Opening);
+    let legs = evaluate(&mut balances, [&chain]).remove(0);
+    let legs = legs.map_err(|refused| refused.why)?;
     let now = store::now(tx).await?;
-    let posted = Posted {
-        id: Ids::new(now).next(),
-        leg,
-        at: now,
-    };
-    let line = Line {
-        posted,
-        code: Code::Opening,
-        actor: None,
-    };
-    let written = store::write(tx, &[line], &balances, &BTreeMap::new(), now).await?;
+    let posted = Posted::new(&chain, legs, &mut Ids::new(now), now);
+    let lines: Vec<Line> = posted.lines(None).collect();
+    let written = store::write(tx, &lines, &balances, &BTreeMap::new(), now).await?;
     assert!(written, "without a key nobody can have been faster");
     Ok(true)
 }

@@ -10,21 +10,20 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use crate::account::{AccountId, Balances};
+use crate::chain::Chain;
 use crate::idem::{Answer, Claim, ClaimKey, Kept};
-use crate::journal::{Code, Ids, Line, Posted};
-use crate::posting::{Refusal, Transfer, evaluate};
+use crate::journal::{Ids, Line, Posted};
+use crate::posting::{Refused, evaluate};
 use crate::store;
 
 /// How long a batch may take. The server's own limits are shorter; this one is for a server that has gone
 /// without a word (a failover, a cut cable), from which no answer would ever come.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A transfer somebody asked for under an `Idempotency-Key`.
+/// What somebody asked for under an `Idempotency-Key`.
 pub struct Order {
-    /// What is to move.
-    pub transfer: Transfer,
-    /// Why.
-    pub code: Code,
+    /// What is to move, and why.
+    pub chain: Chain,
     /// Under which key; its principal is the journal's `actor`.
     pub claim: Claim,
     /// Words the verdict for the client. Called again should the batch have to start anew; only the
@@ -33,7 +32,7 @@ pub struct Order {
 }
 
 /// Posted, or why not.
-pub type Verdict = Result<Posted, Refusal>;
+pub type Verdict = Result<Posted, Refused>;
 
 /// What became of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +82,8 @@ async fn attempt(
 ) -> Result<Option<Vec<Outcome>>, sqlx::Error> {
     let accounts: BTreeSet<AccountId> = orders
         .iter()
-        .flat_map(|order| [order.transfer.debit, order.transfer.credit])
+        .flat_map(|order| order.chain.transfers())
+        .flat_map(|transfer| [transfer.debit, transfer.credit])
         .collect();
     let mut balances = store::lock(tx, &accounts).await?;
 
@@ -135,20 +135,16 @@ fn judge(
     now: OffsetDateTime,
 ) -> Batch {
     let orders = fresh.iter().map(|n| &orders[*n]);
-    let transfers: Vec<Transfer> = orders.clone().map(|order| order.transfer).collect();
+    let results = evaluate(balances, orders.clone().map(|order| &order.chain));
     let mut ids = Ids::new(now);
     let mut batch = Batch {
         lines: Vec::new(),
         kept: BTreeMap::new(),
     };
-    for (order, result) in orders.zip(evaluate(balances, &transfers)) {
-        let verdict = result.map(|leg| Posted {
-            id: ids.next(),
-            leg,
-            at: now,
-        });
+    for (order, result) in orders.zip(results) {
+        let verdict = result.map(|legs| Posted::new(&order.chain, legs, &mut ids, now));
         let Claim { key, fingerprint } = order.claim;
-        let entry = verdict.ok().map(|posted| posted.id);
+        let entry = verdict.as_ref().ok().map(Posted::id);
         batch.kept.insert(
             key,
             Kept {
@@ -158,11 +154,7 @@ fn judge(
             },
         );
         if let Ok(posted) = verdict {
-            batch.lines.push(Line {
-                posted,
-                code: order.code,
-                actor: Some(key.principal),
-            });
+            batch.lines.extend(posted.lines(Some(key.principal)));
         }
     }
     batch

@@ -2,6 +2,7 @@
 
 use crate::account::{AccountId, Balance, Balances};
 use crate::amount::Amount;
+use crate::chain::Chain;
 
 /// A wish to move money: `debit` gives, `credit` gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +46,58 @@ pub enum Refusal {
     OutOfRange,
 }
 
-/// Does the transfers strictly in order, each upon what the ones before it left.
+/// Which leg of a chain was refused, and why; none of them has moved anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("leg {leg}: {why}")]
+pub struct Refused {
+    /// Counted from 0.
+    pub leg: usize,
+    /// What is wrong with it, after those before it.
+    #[source]
+    pub why: Refusal,
+}
+
+/// Does the transfers of each chain strictly in order, each upon what the ones before it left.
 ///
-/// One result for each, in the same order. A refused one leaves the balances as they were and does
+/// One result for each chain, in the same order. A refused one leaves the balances as they were and does
 /// not hinder the next.
-pub fn evaluate(balances: &mut Balances, transfers: &[Transfer]) -> Vec<Result<Leg, Refusal>> {
-    transfers
-        .iter()
-        .map(|transfer| apply(balances, *transfer))
-        .collect()
+pub fn evaluate<'a>(
+    balances: &mut Balances,
+    chains: impl IntoIterator<Item = &'a Chain>,
+) -> Vec<Result<Vec<Leg>, Refused>> {
+    let chains = chains.into_iter();
+    chains.map(|chain| link(balances, chain)).collect()
+}
+
+fn link(balances: &mut Balances, chain: &Chain) -> Result<Vec<Leg>, Refused> {
+    let mut legs = Vec::with_capacity(chain.moves().len());
+    for (leg, transfer) in chain.transfers().enumerate() {
+        match apply(balances, transfer) {
+            Ok(done) => legs.push(done),
+            Err(why) => {
+                for done in legs.into_iter().rev() {
+                    undo(balances, done);
+                }
+                return Err(Refused { leg, why });
+            }
+        }
+    }
+    Ok(legs)
+}
+
+/// Takes back the leg that was done last.
+fn undo(balances: &mut Balances, leg: Leg) {
+    let amount = leg.transfer.amount.minor();
+    for (account, before) in [
+        (leg.transfer.debit, leg.debit_after + amount),
+        (leg.transfer.credit, leg.credit_after - amount),
+    ] {
+        let balance = balances
+            .get_mut(account)
+            .expect("a leg that was done is between balances");
+        balance.posted = before;
+        balance.version -= 1;
+    }
 }
 
 fn apply(balances: &mut Balances, transfer: Transfer) -> Result<Leg, Refusal> {

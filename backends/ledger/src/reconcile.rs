@@ -15,17 +15,20 @@ pub enum Invariant {
     ChainHolds,
     /// I4: nobody has less available than the floor, unless allowed.
     Covered,
+    /// I7: an entry is there with all of its legs, or not at all.
+    EntryWhole,
     /// I5: an entry belongs to one `Idempotency-Key` at most, and each key's entry is there.
     OneEffect,
 }
 
 impl Invariant {
-    /// Each of them, I1 to I5.
-    pub const ALL: [Invariant; 5] = [
+    /// Each of them.
+    pub const ALL: [Invariant; 6] = [
         Self::SumIsZero,
         Self::BalanceIsLegs,
         Self::ChainHolds,
         Self::Covered,
+        Self::EntryWhole,
         Self::OneEffect,
     ];
 
@@ -36,6 +39,7 @@ impl Invariant {
             Self::BalanceIsLegs => "balance_is_legs",
             Self::ChainHolds => "chain_holds",
             Self::Covered => "covered",
+            Self::EntryWhole => "entry_whole",
             Self::OneEffect => "one_effect",
         }
     }
@@ -43,7 +47,7 @@ impl Invariant {
 
 /// How often each invariant was found broken, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proof([i64; 5]);
+pub struct Proof([i64; Invariant::ALL.len()]);
 
 impl Proof {
     /// How many currencies, accounts, legs or entries break it; must be 0.
@@ -53,7 +57,7 @@ impl Proof {
 
     /// Whether the books are in order.
     pub fn holds(&self) -> bool {
-        self.0 == [0; 5]
+        self.0.iter().all(|broken| *broken == 0)
     }
 }
 

@@ -11,6 +11,10 @@ use crate::post::{Order, Outcome, post};
 /// Orders in one commit at most: beyond it a transaction only gets longer, not cheaper by the order.
 const MAX_BATCH: usize = 1024;
 
+/// Legs in one commit, unless one order has more: whoever waits for a lone transfer does not wait for a
+/// thousand long chains.
+const MAX_LEGS: usize = 4096;
+
 /// Orders that may wait for the batch before them; who comes later is turned away.
 const MAX_WAITING: usize = 4096;
 
@@ -72,7 +76,7 @@ async fn settle(pool: PgPool, batch: Vec<Waiting>) {
     // Parts are settled from first to last, so the next reply is always that of the next order.
     // Whether a caller still listens changes nothing about its order: sending is not checked.
     let mut replies = replies.into_iter();
-    let mut parts = vec![(0, orders.len())];
+    let mut parts = cut(&orders);
     while let Some((first, end)) = parts.pop() {
         match post(&pool, &orders[first..end]).await {
             Ok(outcomes) => {
@@ -90,6 +94,23 @@ async fn settle(pool: PgPool, batch: Vec<Waiting>) {
             }
         }
     }
+}
+
+/// Parts of the batch that have no more legs than a commit should, the last one first.
+fn cut(orders: &[Order]) -> Vec<(usize, usize)> {
+    let (mut first, mut legs) = (0, 0);
+    let mut parts = Vec::new();
+    for (n, order) in orders.iter().enumerate() {
+        let more = order.chain.moves().len();
+        if legs + more > MAX_LEGS {
+            parts.push((first, n));
+            (first, legs) = (n, 0);
+        }
+        legs += more;
+    }
+    parts.push((first, orders.len()));
+    parts.reverse();
+    parts
 }
 
 fn refuse(replies: impl Iterator<Item = Reply>, error: sqlx::Error) {

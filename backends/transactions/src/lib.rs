@@ -92,4 +92,6 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(entries::list_entries))
         .routes(routes!(transfers::create_transfer))
         .routes(routes!(transfers::read_transfer))
+        .routes(routes!(transfers::linked::create_entry))
+        .routes(routes!(transfers::linked::read_entry))
 }

@@ -1,5 +1,7 @@
-//! Paying somebody: `POST /v1/transfers`, and looking at it again: `GET /v1/transfers/{id}`.
+//! Paying somebody: `POST /v1/transfers`, and looking at it again: `GET /v1/transfers/{id}`. Several at
+//! once are [`linked`].
 
+pub(crate) mod linked;
 mod store;
 
 use std::sync::Arc;
@@ -10,8 +12,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ledger::{
-    Amount, AmountError, Answer, Claim, Code, Order, Outcome, PostError, Refusal, Verdict,
-    WrittenAmount,
+    Amount, AmountError, Answer, Chain, Claim, Code, Order, Outcome, PostError, PostedLeg, Refusal,
+    Verdict, WrittenAmount,
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -55,6 +57,19 @@ pub(crate) struct Transfer {
     created_at: OffsetDateTime,
 }
 
+impl Transfer {
+    /// A leg in its owner's terms.
+    fn of(wish: &TransferWish, posted: &PostedLeg, at: OffsetDateTime) -> Self {
+        Self {
+            id: posted.id,
+            from: wish.from,
+            to: wish.to,
+            amount: posted.leg.transfer.amount,
+            created_at: at,
+        }
+    }
+}
+
 /// Why there was no transfer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransferError {
@@ -64,6 +79,12 @@ pub(crate) enum TransferError {
     /// No such wallet, or not one that the caller may pay from.
     #[error("finding the wallets")]
     WalletNotFound,
+    /// An entry has no legs, or too many.
+    #[error("an entry has 1 to {} transfers", Chain::MAX_LEGS)]
+    Length,
+    /// One of several, counted from 0.
+    #[error("transfer {0} of an entry")]
+    At(usize, #[source] Box<TransferError>),
     /// The key was used for another wish.
     #[error("the idempotency key was used for another request")]
     KeyReused,
@@ -113,15 +134,22 @@ pub(crate) async fn create_transfer(
     // Asked here: whoever posts a batch is no part of this request.
     let request_id = web::request_id();
     let order = Order {
-        transfer: ledger::Transfer {
-            debit: from.account,
-            credit: to.account,
-            amount,
-        },
-        code: Code::Transfer,
+        chain: Chain::one(
+            ledger::Transfer {
+                debit: from.account,
+                credit: to.account,
+                amount,
+            },
+            Code::Transfer,
+        ),
         claim: Claim::new(caller.user_id, key.as_str(), fingerprint),
         answer: Box::new(move |verdict| answer(&wish, verdict, request_id.as_deref())),
     };
+    settle(&app, order).await
+}
+
+/// Has the ledger post it, and answers as it says.
+async fn settle(app: &App, order: Order) -> Result<Response, TransferError> {
     match app.teller.post(order).await? {
         Outcome::Fresh(answer) => Ok(respond(answer)),
         Outcome::Replayed(answer) => {
@@ -157,29 +185,24 @@ pub(crate) async fn read_transfer(
 /// The verdict in the words that are kept, and sent now and for each repetition.
 fn answer(wish: &TransferWish, verdict: &Verdict, request_id: Option<&str>) -> Answer {
     match verdict {
-        Ok(posted) => {
-            let transfer = Transfer {
-                id: posted.id,
-                from: wish.from,
-                to: wish.to,
-                amount: posted.leg.transfer.amount,
-                created_at: posted.at,
-            };
-            let body = serde_json::to_vec(&transfer).expect("a transfer is plain data");
-            Answer {
-                status: StatusCode::CREATED.as_u16(),
-                body,
-            }
-        }
-        Err(refusal) => {
-            let problem = refused(*refusal);
-            let mut body = serde_json::to_value(&problem).expect("a problem is plain data");
-            body["request_id"] = request_id.into();
-            Answer {
-                status: problem.status().as_u16(),
-                body: body.to_string().into_bytes(),
-            }
-        }
+        Ok(posted) => created(&Transfer::of(wish, &posted.legs[0], posted.at)),
+        Err(why) => problem_answer(refused(why.why), request_id),
+    }
+}
+
+fn created(made: &impl Serialize) -> Answer {
+    Answer {
+        status: StatusCode::CREATED.as_u16(),
+        body: serde_json::to_vec(made).expect("what is answered is plain data"),
+    }
+}
+
+fn problem_answer(problem: Problem, request_id: Option<&str>) -> Answer {
+    let mut body = serde_json::to_value(&problem).expect("a problem is plain data");
+    body["request_id"] = request_id.into();
+    Answer {
+        status: problem.status().as_u16(),
+        body: body.to_string().into_bytes(),
     }
 }
 
@@ -217,6 +240,11 @@ impl From<TransferError> for Problem {
                     .detail(why.to_string())
             }
             TransferError::WalletNotFound => wallet_not_found(),
+            TransferError::At(leg, why) => linked::at((*why).into(), leg),
+            TransferError::Length => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_entry", "Bad entry")
+                    .detail(error.to_string())
+            }
             TransferError::KeyReused => Problem::new(
                 StatusCode::CONFLICT,
                 "idempotency_key_reused",

@@ -25,6 +25,7 @@ mod secrets;
 mod files;
 pub mod leash;
 pub mod probe;
+pub mod process;
 pub mod registries;
 pub mod room;
 mod supervise;

@@ -77,7 +77,7 @@ fn every_dependency_is_used() {
         let below = |path: &str, room: &str| path.starts_with(&format!("{home}/{room}/"));
         let texts: Vec<&str> = tree::rust()
             .filter(|it| {
-                ["src", "tests", "examples", "fuzz"]
+                ["src", "tests", "benches", "examples", "fuzz"]
                     .iter()
                     .any(|room| below(&it.path, room))
                     || it.path == format!("{home}/build.rs")

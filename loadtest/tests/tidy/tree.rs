@@ -84,8 +84,10 @@ pub(crate) static CARGO: LazyLock<Metadata> = LazyLock::new(|| {
 
 /// The part of a Rust file that ships: nothing of a test's, else all before its test module.
 pub(crate) fn shipped<'a>(path: &str, text: &'a str) -> &'a str {
-    let is_test =
-        path.contains("/tests/") || path.contains("/testing") || path.ends_with("/tests.rs");
+    let is_test = path.contains("/tests/")
+        || path.contains("/benches/")
+        || path.contains("/testing")
+        || path.ends_with("/tests.rs");
     if is_test {
         ""
     } else {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::Currency;
+use crate::{Code, Currency, Move};
 
 const EUR: &str = "EUR";
 const USD: &str = "USD";
@@ -45,11 +45,21 @@ fn posted(balances: &Balances) -> Vec<i64> {
     balances.iter().map(|(_, balance)| balance.posted).collect()
 }
 
+/// Each transfer on its own.
+fn one_by_one(balances: &mut Balances, transfers: &[Transfer]) -> Vec<Result<Leg, Refusal>> {
+    let chains = transfers.iter().map(|it| Chain::one(*it, Code::Transfer));
+    let chains: Vec<_> = chains.collect();
+    let results = evaluate(balances, &chains).into_iter();
+    results
+        .map(|result| result.map(|legs| legs[0]).map_err(|refused| refused.why))
+        .collect()
+}
+
 /// One transfer of `minor` USD from account 1 to account 2.
 fn check(debit: Balance, credit: Balance, minor: i64, expected: Result<(i64, i64), Refusal>) {
     let mut balances = balances([debit, credit]);
     let before = balances.clone();
-    let result = evaluate(&mut balances, &[transfer(1, 2, minor)]).remove(0);
+    let result = one_by_one(&mut balances, &[transfer(1, 2, minor)]).remove(0);
     assert_eq!(
         result.map(|leg| (leg.debit_after, leg.credit_after)),
         expected
@@ -133,7 +143,7 @@ fn currencies_never_mix() {
 #[test]
 fn nobody_pays_themselves_or_a_stranger() {
     let mut balances = balances([wallet(100)]);
-    let results = evaluate(
+    let results = one_by_one(
         &mut balances,
         &[transfer(1, 1, 1), transfer(1, 9, 1), transfer(9, 1, 1)],
     );
@@ -152,7 +162,7 @@ fn nobody_pays_themselves_or_a_stranger() {
 #[test]
 fn money_that_came_in_the_same_batch_can_be_spent_and_a_refusal_hinders_nobody() {
     let mut balances = balances([wallet(10), wallet(0), wallet(0)]);
-    let results = evaluate(
+    let results = one_by_one(
         &mut balances,
         &[transfer(2, 3, 10), transfer(1, 2, 10), transfer(2, 3, 10)],
     );
@@ -201,7 +211,7 @@ proptest! {
         let transfers: Vec<_> = wishes.iter().map(|(from, to, minor)| transfer(*from, *to, *minor)).collect();
         let mut book = balances([wallet(start[0]), wallet(start[1]), wallet(start[2]),
             Balance { may_fall_below: true, ..wallet(start[3]) }]);
-        let results = evaluate(&mut book, &transfers);
+        let results = one_by_one(&mut book, &transfers);
 
         let (expected, after) = model(&start, &transfers);
         let afters: Vec<_> = results.iter()
@@ -223,9 +233,39 @@ proptest! {
         let transfers: Vec<_> = wishes.iter().map(|(from, to, minor)| transfer(*from, *to, *minor)).collect();
         let mut whole = balances([wallet(100), wallet(100), wallet(100)]);
         let mut single = whole.clone();
-        let at_once = evaluate(&mut whole, &transfers);
-        let one_by_one: Vec<_> = transfers.iter().map(|wish| evaluate(&mut single, &[*wish]).remove(0)).collect();
-        prop_assert_eq!(at_once, one_by_one);
+        let at_once = one_by_one(&mut whole, &transfers);
+        let apart: Vec<_> = transfers.iter().map(|wish| one_by_one(&mut single, &[*wish]).remove(0)).collect();
+        prop_assert_eq!(at_once, apart);
         prop_assert_eq!(whole, single);
+    }
+
+    /// All or nothing, and what comes after a refused chain finds the balances as they were.
+    #[test]
+    fn a_chain_is_all_of_its_transfers_or_none(
+        chains in proptest::collection::vec(
+            proptest::collection::vec((1..5i64, 1..5i64, 1..120i64), 1..6), 0..20),
+    ) {
+        let mut book = balances([wallet(100), wallet(100), wallet(50)]);
+        let mut plain = book.clone();
+        for wishes in chains {
+            let transfers: Vec<_> = wishes.iter().map(|(from, to, minor)| transfer(*from, *to, *minor)).collect();
+            let moves = transfers.iter().map(|it| Move { transfer: *it, code: Code::Transfer });
+            let chain = Chain::new(moves.collect()).expect("short enough");
+            let result = evaluate(&mut book, [&chain]).remove(0);
+
+            let mut tried = plain.clone();
+            let steps = one_by_one(&mut tried, &transfers);
+            match steps.iter().position(Result::is_err) {
+                None => {
+                    prop_assert_eq!(result, Ok(steps.into_iter().flatten().collect()));
+                    plain = tried;
+                }
+                Some(leg) => {
+                    let why = steps[leg].expect_err("it was found so");
+                    prop_assert_eq!(result, Err(Refused { leg, why }));
+                }
+            }
+            prop_assert_eq!(&book, &plain);
+        }
     }
 }

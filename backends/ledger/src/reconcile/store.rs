@@ -2,6 +2,8 @@
 
 use sqlx::PgConnection;
 
+use super::Invariant;
+
 /// Takes the lock that a proof holds until its transaction ends; `false` when another has it.
 pub(super) async fn is_alone(tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
@@ -12,7 +14,9 @@ pub(super) async fn is_alone(tx: &mut PgConnection) -> Result<bool, sqlx::Error>
 }
 
 /// In order of `Invariant::ALL`.
-pub(super) async fn violations(conn: &mut PgConnection) -> Result<[i64; 5], sqlx::Error> {
+pub(super) async fn violations(
+    conn: &mut PgConnection,
+) -> Result<[i64; Invariant::ALL.len()], sqlx::Error> {
     let found = sqlx::query!(
         r#"
         select
@@ -39,6 +43,10 @@ pub(super) async fn violations(conn: &mut PgConnection) -> Result<[i64; 5], sqlx
             (select count(*) from ledger.account
                 where held < 0 or (flags & 1 = 0 and posted - held < floor)) as "covered!",
             (select count(*) from (
+                select from ledger.journal where legs > 1 or leg > 0
+                group by entry_id having count(*) <> max(legs) or max(leg) + 1 <> max(legs) or min(legs) <> max(legs)
+            ) as torn) as "entry_whole!",
+            (select count(*) from (
                 select entry_id from ledger.idem where entry_id is not null group by entry_id having count(*) > 1
                 union all
                 select idem.entry_id from ledger.idem
@@ -54,6 +62,7 @@ pub(super) async fn violations(conn: &mut PgConnection) -> Result<[i64; 5], sqlx
         found.balance_is_legs,
         found.chain_holds,
         found.covered,
+        found.entry_whole,
         found.one_effect,
     ])
 }

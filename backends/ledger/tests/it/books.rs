@@ -1,7 +1,8 @@
 //! A set of books to test with.
 
 use ledger::{
-    AccountId, Amount, Answer, Claim, Code, Currency, Kind, Order, Outcome, Refusal, Transfer,
+    AccountId, Amount, Answer, Chain, Claim, Code, Currency, Kind, Order, Outcome, Refusal,
+    Transfer,
 };
 use pg::testing::TestDatabase;
 use sqlx::PgPool;
@@ -38,23 +39,26 @@ pub(crate) fn order_of(
     fingerprint[8..16].copy_from_slice(&to.0.to_be_bytes());
     fingerprint[16..24].copy_from_slice(&amount.minor().to_be_bytes());
     Order {
-        transfer: Transfer {
-            debit: from,
-            credit: to,
-            amount,
-        },
-        code: Code::Transfer,
+        chain: Chain::one(transfer(from, to, amount), Code::Transfer),
         claim: Claim::new(principal, key, fingerprint),
         answer: Box::new(|verdict| match verdict {
             Ok(posted) => Answer {
                 status: 201,
-                body: posted.id.to_string().into_bytes(),
+                body: posted.id().to_string().into_bytes(),
             },
             Err(refusal) => Answer {
                 status: 422,
-                body: refusal.to_string().into_bytes(),
+                body: refusal.why.to_string().into_bytes(),
             },
         }),
+    }
+}
+
+pub(crate) fn transfer(debit: AccountId, credit: AccountId, amount: Amount) -> Transfer {
+    Transfer {
+        debit,
+        credit,
+        amount,
     }
 }
 

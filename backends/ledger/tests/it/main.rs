@@ -1,6 +1,7 @@
 //! The ledger on a real PostgreSQL: each test in a database of its own.
 
 mod books;
+mod chain;
 mod concurrency;
 mod crash;
 mod idempotency;

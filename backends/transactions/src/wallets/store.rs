@@ -1,5 +1,7 @@
 //! Wallets in the database, with the balances of the accounts behind them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ledger::{AccountId, Currency};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -97,6 +99,28 @@ pub(crate) async fn known(pool: &PgPool, id: Uuid) -> Result<Option<Known>, sqlx
         account: AccountId(row.account),
         owner: row.owner,
     }))
+}
+
+/// The same of many; those that are not there are left out.
+pub(crate) async fn all_known(
+    pool: &PgPool,
+    ids: &BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, Known>, sqlx::Error> {
+    let ids: Vec<Uuid> = ids.iter().copied().collect();
+    let rows = sqlx::query!(
+        r#"select id, account, owner from transactions.wallet where id = any($1)"#,
+        &ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let known = rows.into_iter().map(|row| {
+        let known = Known {
+            account: AccountId(row.account),
+            owner: row.owner,
+        };
+        (row.id, known)
+    });
+    Ok(known.collect())
 }
 
 /// The currency that a row's number stands for.

@@ -5,6 +5,7 @@ mod currencies;
 mod demo;
 mod entries;
 mod idempotency;
+mod linked;
 mod openapi;
 mod proof;
 mod transfers;
