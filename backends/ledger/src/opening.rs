@@ -32,6 +32,7 @@ pub async fn open_balance(
     account: AccountId,
     amount: Amount,
 ) -> Result<bool, OpeningError> {
+    store::go_by_index(tx).await?;
     let equity = open_account(tx, None, amount.currency(), Kind::Equity).await?;
     let mut balances = store::lock(tx, &BTreeSet::from([equity, account])).await?;
     if store::was_credited(tx, account, Code::Opening).await? {

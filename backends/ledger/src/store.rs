@@ -16,15 +16,23 @@ const POST: i16 = 1;
 
 /// Begins a transaction that ends by itself, with its locks, should we fall silent in it for so long: a
 /// replica that is stopped or cut off must not keep accounts from the others.
-///
-/// Everything in it is found by an index. The planner is told so, since it keeps the plan of a statement
-/// that was first run when there was next to nothing in the tables, and would go on to read them whole as
-/// they grow: each batch a little slower, until the statistics are renewed.
 pub(crate) async fn begin(
     conn: &mut PgConnection,
 ) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
-    conn.begin_with("begin; set local idle_in_transaction_session_timeout = '3s'; set local enable_seqscan = off")
-        .await
+    let begin = "begin; set local idle_in_transaction_session_timeout = '3s'";
+    let begin = format!("{begin}; {BY_INDEX}");
+    conn.begin_with(sqlx::AssertSqlSafe(begin)).await
+}
+
+/// Everything that posting looks for is found by an index. The planner is told so, since it keeps the plan
+/// of a statement that was first run when there was next to nothing in the tables, and would go on to read
+/// them whole as they grow: each batch a little slower, until the statistics are renewed.
+const BY_INDEX: &str = "set local enable_seqscan = off";
+
+/// The same for a transaction that is under way: whoever runs our statements first on a connection
+/// decides for those after them.
+pub(crate) async fn go_by_index(tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(BY_INDEX).execute(tx).await.map(drop)
 }
 
 pub(crate) async fn find_account(

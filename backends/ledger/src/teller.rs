@@ -4,18 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::post::{Order, Outcome, post};
 
 /// Orders in one commit at most: beyond it a transaction only gets longer, not cheaper by the order.
 const MAX_BATCH: usize = 1024;
 
-/// Legs in one commit, unless one order has more: whoever waits for a lone transfer does not wait for a
-/// thousand long chains.
-const MAX_LEGS: usize = 4096;
-
-/// Orders that may wait for the batch before them; who comes later is turned away.
+/// Legs that may wait for the batch before them, in however many orders; who comes later is turned away.
+/// So a batch has no more of them either, and a lone transfer waits for no more than two such.
 const MAX_WAITING: usize = 4096;
 
 /// Takes orders from any number of callers and posts them in batches.
@@ -26,6 +23,8 @@ const MAX_WAITING: usize = 4096;
 #[derive(Clone)]
 pub struct Teller {
     queue: mpsc::Sender<Waiting>,
+    /// One for each leg that may wait.
+    places: Arc<Semaphore>,
 }
 
 type Reply = oneshot::Sender<Result<Outcome, PostError>>;
@@ -33,6 +32,8 @@ type Reply = oneshot::Sender<Result<Outcome, PostError>>;
 struct Waiting {
     order: Order,
     reply: Reply,
+    /// Given back when the order's batch begins.
+    _places: OwnedSemaphorePermit,
 }
 
 impl Teller {
@@ -40,7 +41,10 @@ impl Teller {
     pub fn open(pool: PgPool) -> Self {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
         tokio::spawn(serve(pool, waiting));
-        Self { queue }
+        Self {
+            queue,
+            places: Arc::new(Semaphore::new(MAX_WAITING)),
+        }
     }
 
     /// Posts an order; returns once it is on disk.
@@ -48,9 +52,15 @@ impl Teller {
     /// A caller who stops waiting does not stop the order: asking again under its key will tell.
     pub async fn post(&self, order: Order) -> Result<Outcome, PostError> {
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .try_send(Waiting { order, reply })
-            .map_err(|_| PostError::Busy)?;
+        let legs = order.chain.moves().len();
+        let legs = u32::try_from(legs).expect("a chain has at most 64 legs");
+        let places = self.places.clone().try_acquire_many_owned(legs);
+        let waiting = Waiting {
+            order,
+            reply,
+            _places: places.map_err(|_| PostError::Busy)?,
+        };
+        self.queue.try_send(waiting).map_err(|_| PostError::Busy)?;
         answer.await.map_err(|_| PostError::Lost)?
     }
 }
@@ -76,7 +86,7 @@ async fn settle(pool: PgPool, batch: Vec<Waiting>) {
     // Parts are settled from first to last, so the next reply is always that of the next order.
     // Whether a caller still listens changes nothing about its order: sending is not checked.
     let mut replies = replies.into_iter();
-    let mut parts = cut(&orders);
+    let mut parts = vec![(0, orders.len())];
     while let Some((first, end)) = parts.pop() {
         match post(&pool, &orders[first..end]).await {
             Ok(outcomes) => {
@@ -94,23 +104,6 @@ async fn settle(pool: PgPool, batch: Vec<Waiting>) {
             }
         }
     }
-}
-
-/// Parts of the batch that have no more legs than a commit should, the last one first.
-fn cut(orders: &[Order]) -> Vec<(usize, usize)> {
-    let (mut first, mut legs) = (0, 0);
-    let mut parts = Vec::new();
-    for (n, order) in orders.iter().enumerate() {
-        let more = order.chain.moves().len();
-        if legs + more > MAX_LEGS {
-            parts.push((first, n));
-            (first, legs) = (n, 0);
-        }
-        legs += more;
-    }
-    parts.push((first, orders.len()));
-    parts.reverse();
-    parts
 }
 
 fn refuse(replies: impl Iterator<Item = Reply>, error: sqlx::Error) {

@@ -43,8 +43,10 @@ pub(super) async fn violations(
             (select count(*) from ledger.account
                 where held < 0 or (flags & 1 = 0 and posted - held < floor)) as "covered!",
             (select count(*) from (
-                select from ledger.journal where legs > 1 or leg > 0
-                group by entry_id having count(*) <> max(legs) or max(leg) + 1 <> max(legs) or min(legs) <> max(legs)
+                select from ledger.journal where legs > 1 or leg > 0 or entry_id <> id
+                group by entry_id
+                having count(*) <> max(legs) or count(distinct leg) <> count(*) or max(leg) + 1 <> max(legs)
+                    or min(legs) <> max(legs) or bool_or((leg = 0) <> (id = entry_id))
             ) as torn) as "entry_whole!",
             (select count(*) from (
                 select entry_id from ledger.idem where entry_id is not null group by entry_id having count(*) > 1

@@ -1,6 +1,9 @@
 //! Entries of several legs: all of them or none.
 
-use ledger::{AccountId, Chain, ChainLength, Code, Invariant, Move, Order, Outcome, Refusal};
+use ledger::{
+    AccountId, Chain, ChainLength, Code, Invariant, Move, Order, Outcome, PostError, Refusal,
+    Teller,
+};
 
 use crate::books::{Books, order, refused, status, transfer, usd};
 
@@ -84,6 +87,25 @@ async fn an_entry_that_has_lost_a_leg_is_found() {
         let proof = books.prove().await;
         assert_eq!(proof.violations(Invariant::EntryWhole), 1, "{lost}");
     }
+}
+
+#[tokio::test]
+async fn long_chains_fill_the_queue_by_their_legs() {
+    let books = Books::new().await;
+    let (ann, bob) = (books.wallet(10_000).await, books.wallet(0).await);
+    let teller = Teller::open(books.pool().clone());
+    // Served by this thread, so not before something is waited for.
+    let posts: Vec<_> = (0..70)
+        .map(|n| teller.post(linked(&n.to_string(), &[(ann, bob, 1); 64])))
+        .collect();
+    let results = futures::future::join_all(posts).await;
+    let busy = |result: &&Result<_, _>| matches!(result, Err(PostError::Busy));
+    assert_eq!(results.iter().filter(busy).count(), 6, "4096 legs wait");
+    for done in results.iter().flatten() {
+        assert_eq!(status(done), 201);
+    }
+    assert_eq!(books.posted(bob).await, 64 * 64);
+    books.assert_proven().await;
 }
 
 #[test]

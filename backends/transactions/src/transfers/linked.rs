@@ -46,7 +46,8 @@ pub(crate) struct LinkedTransfers {
 
 /// Moves money from the caller's wallets to others in up to 64 steps, all of them or none.
 ///
-/// A refusal names the first step that is in the way (`errors[0].pointer`). As with `createTransfer`, one
+/// A refusal names the step that is in the way (`errors[0].pointer`): the amounts and wallets of all are
+/// looked at first, and then the money, in order. The entry has the id of its first transfer. As with `createTransfer`, one
 /// `Idempotency-Key` has one effect and one answer.
 #[utoipa::path(
     post, path = PATH, operation_id = "createEntry", tag = "transfers",
