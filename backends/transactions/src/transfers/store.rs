@@ -1,4 +1,4 @@
-//! A transfer out of the journal.
+//! Transfers out of the journal.
 
 use ledger::{Amount, Code};
 use sqlx::PgPool;
@@ -35,13 +35,11 @@ pub(super) async fn of_entry(
     .await?;
     rows.into_iter()
         .map(|row| {
-            let amount = Amount::new(row.amount, currency(row.currency)?)
-                .map_err(|why| sqlx::Error::Decode(why.into()))?;
             Ok(Transfer {
                 id: row.id,
                 from: row.from,
                 to: row.to,
-                amount,
+                amount: amount(row.amount, row.currency)?,
                 created_at: row.created_at,
             })
         })
@@ -69,15 +67,17 @@ pub(super) async fn by_id(
     .fetch_optional(pool)
     .await?;
     row.map(|row| {
-        let amount = Amount::new(row.amount, currency(row.currency)?)
-            .map_err(|why| sqlx::Error::Decode(why.into()))?;
         Ok(Transfer {
             id,
             from: row.from,
             to: row.to,
-            amount,
+            amount: amount(row.amount, row.currency)?,
             created_at: row.created_at,
         })
     })
     .transpose()
+}
+
+fn amount(minor: i64, number: i16) -> Result<Amount, sqlx::Error> {
+    Amount::new(minor, currency(number)?).map_err(|why| sqlx::Error::Decode(why.into()))
 }

@@ -147,7 +147,7 @@ async fn begin(
     challenge::end_others(tx, email.as_str()).await?;
     account::store::grant(tx, user_id, account::DEFAULT_ROLE, now).await?;
     if let Some(name) = &arrival.name {
-        store::name_account(tx, user_id, name).await?;
+        account::store::rename(&mut *tx, user_id, Some(name)).await?;
     }
     let sealed = app.social.sealed(arrival)?;
     store::add_identity(tx, Uuid::now_v7(), user_id, arrival, sealed, now).await?;

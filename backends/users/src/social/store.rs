@@ -236,22 +236,6 @@ pub(super) async fn add_identity(
     Ok(added.rows_affected() == 1)
 }
 
-/// Calls an account by a name.
-pub(super) async fn name_account(
-    tx: &mut PgConnection,
-    account_id: Uuid,
-    name: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"update users.account set name = $2 where id = $1"#,
-        account_id,
-        name,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
 /// How many identities an account has.
 pub(super) async fn count(tx: &mut PgConnection, account_id: Uuid) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(
